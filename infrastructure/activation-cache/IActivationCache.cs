@@ -1,0 +1,39 @@
+namespace SplitFrozen.ActivationCache;
+
+/// <summary>
+/// Activations by content key, one entry per sample: an encoded activation batch of that one sample, without run and
+/// client. Bounded in bytes; an entry may be evicted at any time, and its device is then asked again.
+/// </summary>
+public interface IActivationCache
+{
+    /// <summary>Stores one entry; storing the same key again is harmless.</summary>
+    Task StoreAsync(string key, ReadOnlyMemory<byte> entry, CancellationToken cancellationToken);
+
+    /// <summary>Reads entries in the order of <paramref name="keys"/>; null where a key is not there.</summary>
+    Task<byte[]?[]> FetchAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken);
+
+    /// <summary>Tells for each key whether it is there, without reading it.</summary>
+    Task<bool[]> ContainsAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken);
+}
+
+/// <summary>
+/// The coordinator's durable account of a run: which samples are in the cache, which step was composed of what, which
+/// steps are applied. With it a restarted coordinator goes on, and a sample is trained exactly once per epoch.
+/// </summary>
+public interface IRunLedger
+{
+    /// <summary>Records samples as cached; returns how many were new (a repeated delivery records none).</summary>
+    Task<int> RecordIngestedAsync(string runId, IReadOnlyCollection<long> sampleIds, CancellationToken cancellationToken);
+
+    /// <summary>The samples recorded so far.</summary>
+    Task<IReadOnlySet<long>> IngestedAsync(string runId, CancellationToken cancellationToken);
+
+    /// <summary>Records the composition of a step, before it is published. Recording the same sequence again must not change it.</summary>
+    Task RecordStepAsync(string runId, long sequence, byte[] stepMessage, CancellationToken cancellationToken);
+
+    /// <summary>Composed steps from a sequence on, in order.</summary>
+    Task<IReadOnlyList<byte[]>> StepsFromAsync(string runId, long sequence, CancellationToken cancellationToken);
+
+    /// <summary>Forgets a run.</summary>
+    Task DeleteAsync(string runId, CancellationToken cancellationToken);
+}
