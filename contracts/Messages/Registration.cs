@@ -17,15 +17,35 @@ public sealed record DeviceProfile(double GigaflopsPerSecond, long MemoryBytes, 
 /// <summary>A client announces itself and the samples that it holds for a run.</summary>
 /// <param name="RunId">The run.</param>
 /// <param name="ClientId">The client, unique in the run.</param>
+/// <param name="Instance">Names this start of the device worker: another one means that work handed out before is lost.</param>
 /// <param name="ModelFingerprint">Fingerprint of the model on the device.</param>
 /// <param name="Cut">Number of blocks that the device runs, <c>0 ≤ c ≤ F</c>.</param>
 /// <param name="Manifest">Its samples, training and held-out ones alike.</param>
 /// <param name="Profile">What the device can do; null where it was not measured.</param>
 public sealed record ClientRegistered(
-    string RunId, string ClientId, string ModelFingerprint, int Cut, ManifestEntry[] Manifest, DeviceProfile? Profile);
+    string RunId, string ClientId, string Instance, string ModelFingerprint, int Cut, ManifestEntry[] Manifest, DeviceProfile? Profile);
+
+/// <summary>
+/// The coordinator listens. Device workers register (again) and the trainer announces itself (again) when they see it, so
+/// that the services may start in any order and the coordinator may restart.
+/// </summary>
+public sealed record CoordinatorReady(string RunId);
 
 /// <summary>The coordinator asks a client for the activations of some samples, in this order.</summary>
+/// <param name="RunId">The run.</param>
+/// <param name="ClientId">The client.</param>
+/// <param name="Sequence">Number of this assignment among those of the client, from 0.</param>
+/// <param name="Samples">The samples.</param>
 public sealed record WorkAssigned(string RunId, string ClientId, long Sequence, SampleId[] Samples);
+
+/// <summary>
+/// A device worker has published all messages of an assignment and they are confirmed. A sample of it that the
+/// coordinator has still not taken in when the client's queue is empty was refused on the way and is asked again.
+/// </summary>
+/// <param name="RunId">The run.</param>
+/// <param name="ClientId">The client.</param>
+/// <param name="Sequence">The assignment's number.</param>
+public sealed record WorkFinished(string RunId, string ClientId, long Sequence);
 
 /// <summary>A device worker reports what a piece of work cost, after its messages are confirmed.</summary>
 /// <param name="RunId">The run.</param>

@@ -22,11 +22,35 @@ public readonly record struct SampleReference(SampleId Id, string ClientId, int 
 /// <summary>One unit of trainer work, by reference. Messages of a run are numbered without gaps and handled in that order.</summary>
 /// <param name="RunId">The run.</param>
 /// <param name="Sequence">Position among all step messages of the run, from 0, training and evaluation alike.</param>
+/// <param name="SequenceCount">Number of step messages of the whole run; the last one has <c>Sequence = SequenceCount - 1</c>.</param>
 /// <param name="Kind">Train or evaluate.</param>
 /// <param name="Epoch">Epoch from 0; for an evaluation, the number of epochs trained before it.</param>
 /// <param name="Step">Optimiser steps before this one, from 0.</param>
+/// <param name="TotalSteps">Optimiser steps of the whole run; the learning-rate schedule needs it.</param>
+/// <param name="Part">
+/// An evaluation over many samples is split into <paramref name="Parts"/> consecutive messages, numbered from 0; their
+/// metrics are reported together after the last. A training step is part 0 of 1.
+/// </param>
+/// <param name="Parts">Number of messages of this evaluation.</param>
+/// <param name="EndsEpoch">True for the last training step of an epoch.</param>
 /// <param name="Samples">The samples, in the order in which they are batched.</param>
-public sealed record StepMessage(string RunId, long Sequence, StepKind Kind, int Epoch, int Step, SampleReference[] Samples);
+public sealed record StepMessage(
+    string RunId, long Sequence, long SequenceCount, StepKind Kind, int Epoch, int Step, int TotalSteps, int Part, int Parts,
+    bool EndsEpoch, SampleReference[] Samples);
+
+/// <summary>
+/// The trainer announces itself and its position: at its start, and whenever the coordinator says that it is ready. The
+/// coordinator then publishes the step messages from this position on.
+/// </summary>
+/// <param name="RunId">The run.</param>
+/// <param name="Instance">Names this start of the trainer; what was published to another instance is published again.</param>
+/// <param name="NextSequence">The first step message that the trainer has not handled.</param>
+/// <param name="Epoch">Epoch of the last applied step; 0 before the first.</param>
+/// <param name="AppliedInEpoch">Samples that were trained on in that epoch, all of them before <paramref name="NextSequence"/>.</param>
+public sealed record TrainerReady(string RunId, string Instance, long NextSequence, int Epoch, SampleId[] AppliedInEpoch);
+
+/// <summary>The trainer met a gap in the sequence and asks for the step messages from a position on once more.</summary>
+public sealed record StepsRequested(string RunId, long FromSequence);
 
 /// <summary>The trainer reports that a step's update is applied.</summary>
 /// <param name="RunId">The run.</param>
@@ -44,9 +68,18 @@ public sealed record StepApplied(
     string RunId, long Sequence, int Epoch, int Step, double Loss, double LearningRate, double GradientNorm,
     SampleId[] Samples, long Tokens, TimeSpan ComputeTime, TimeSpan WaitTime);
 
-/// <summary>The trainer reports the held-out metrics after an evaluation message.</summary>
+/// <summary>The trainer has handled one message of an evaluation.</summary>
 /// <param name="RunId">The run.</param>
-/// <param name="Sequence">Sequence of the evaluation message.</param>
+/// <param name="Sequence">Sequence of the message.</param>
+/// <param name="EpochsTrained">Epochs trained before it.</param>
+/// <param name="Part">Which message of the evaluation, from 0.</param>
+/// <param name="Parts">Number of messages of the evaluation.</param>
+/// <param name="Samples">Samples in this message.</param>
+public sealed record EvaluationPartFinished(string RunId, long Sequence, int EpochsTrained, int Part, int Parts, int Samples);
+
+/// <summary>The trainer reports the held-out metrics after the last message of an evaluation.</summary>
+/// <param name="RunId">The run.</param>
+/// <param name="Sequence">Sequence of the evaluation's last message.</param>
 /// <param name="EpochsTrained">Epochs trained before it; 0 is the model before fine-tuning.</param>
 /// <param name="Step">Optimiser steps before it.</param>
 /// <param name="Metrics">Metrics by name, for example <c>accuracy</c>, <c>f1</c>, <c>loss</c>.</param>
@@ -62,6 +95,9 @@ public sealed record ActivationsMissing(string RunId, long Sequence, SampleRefer
 
 /// <summary>The trainer has handled the last step message: the adapter is final.</summary>
 public sealed record RunFinished(string RunId, int Steps);
+
+/// <summary>The run cannot go on; the reason says what to do. Every service of the run stops.</summary>
+public sealed record RunFailed(string RunId, string Reason);
 
 /// <summary>A sample or message that the coordinator refused, with its reason.</summary>
 public sealed record MessageRejected(string RunId, string ClientId, string Reason);
