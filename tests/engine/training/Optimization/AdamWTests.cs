@@ -1,0 +1,133 @@
+using SplitFrozen.Training.Optimization;
+using AdamW = SplitFrozen.Training.Optimization.AdamW;
+using Parameter = TorchSharp.Modules.Parameter;
+using static TorchSharp.torch;
+
+namespace SplitFrozen.Training.Tests.Optimization;
+
+public sealed class AdamWTests
+{
+    [Fact]
+    public void Step_TwoStepsOnAScalar_EqualsHandComputation()
+    {
+        using var scope = NewDisposeScope();
+        var value = tensor(new[] { 1.0 }, ScalarType.Float64, requires_grad: true);
+        using var optimizer = new AdamW([new("p", value)], new AdamWOptions { WeightDecay = 0.1 });
+
+        value.grad!.fill_(0.5);
+        optimizer.Step(0.01);
+        // First step: both corrected moments are g and g², so the update is the learning rate times g / (|g| + eps).
+        var expected = (1.0 * (1 - (0.01 * 0.1))) - (0.01 * 0.5 / (0.5 + 1e-8));
+        Assert.Equal(expected, value.item<double>(), 1e-15);
+
+        value.grad!.fill_(-0.25);
+        optimizer.Step(0.02);
+        var m = ((0.9 * 0.1 * 0.5) + (0.1 * -0.25)) / (1 - (0.9 * 0.9));
+        var v = ((0.999 * 0.001 * 0.25) + (0.001 * 0.0625)) / (1 - (0.999 * 0.999));
+        expected = (expected * (1 - (0.02 * 0.1))) - (0.02 * m / (Math.Sqrt(v) + 1e-8));
+        Assert.Equal(expected, value.item<double>(), 1e-14);
+    }
+
+    [Fact]
+    public void Step_TenStepsOnSeveralShapes_EqualsTorchSharpAdamW()
+    {
+        using var scope = NewDisposeScope();
+        var (ours, theirs) = TwinParameters();
+        using var optimizer = new AdamW(Named(ours), new AdamWOptions { WeightDecay = 0.05, Beta1 = 0.8, Beta2 = 0.95 });
+        using var peer = optim.AdamW([.. theirs.Select(value => new Parameter(value))], lr: 0.01, beta1: 0.8, beta2: 0.95, weight_decay: 0.05);
+        var peerParameters = peer.parameters().ToArray();
+
+        for (var step = 0; step < 10; step++)
+        {
+            Backpropagate(ours, step);
+            Backpropagate(peerParameters, step);
+            optimizer.Step(0.01);
+            peer.step();
+            peer.zero_grad();
+        }
+
+        for (var i = 0; i < ours.Length; i++)
+        {
+            Assert.True(ours[i].allclose(peerParameters[i], rtol: 1e-12, atol: 1e-14));
+        }
+    }
+
+    [Fact]
+    public void Step_DecayOfMatricesOnly_LeavesBiasesWithoutGradientUnchanged()
+    {
+        using var scope = NewDisposeScope();
+        var bias = ones(3, ScalarType.Float64).requires_grad_();
+        var matrix = ones(new long[] { 2, 3 }, ScalarType.Float64).requires_grad_();
+        using var optimizer = new AdamW([new("bias", bias), new("matrix", matrix)], new AdamWOptions { WeightDecay = 0.1, DecayMatricesOnly = true });
+        optimizer.Step(0.5);
+        Assert.Equal(1.0, bias[0].item<double>());
+        Assert.Equal(0.95, matrix[1, 2].item<double>(), 1e-15);
+    }
+
+    [Fact]
+    public void Step_Afterwards_GradientsAreZeroAndStillAccumulateInPlace()
+    {
+        using var scope = NewDisposeScope();
+        var value = ones(3, ScalarType.Float64).requires_grad_();
+        using var optimizer = new AdamW([new("p", value)], new AdamWOptions());
+        value.sum().backward();
+        value.sum().backward();
+        Assert.Equal(2.0 * Math.Sqrt(3.0), optimizer.ClipGradients(0), 1e-12);
+        optimizer.Step(0.1);
+        Assert.Equal(0.0, optimizer.ClipGradients(0));
+    }
+
+    [Fact]
+    public void State_OfAParameter_HasItsNameShapeAndMoments()
+    {
+        using var scope = NewDisposeScope();
+        var value = ones(new long[] { 2, 3 }, ScalarType.Float64).requires_grad_();
+        using var optimizer = new AdamW([new("h.0.weight", value)], new AdamWOptions());
+        value.sum().backward();
+        optimizer.Step(0.1);
+        var state = Assert.Single(optimizer.State());
+        Assert.Equal("h.0.weight", state.Name);
+        Assert.Equal([2L, 3L], state.FirstMoment.shape);
+        Assert.Equal(0.1, state.FirstMoment[1, 2].item<double>(), 1e-15);
+        Assert.Equal(0.001, state.SecondMoment[1, 2].item<double>(), 1e-15);
+        state.Value.fill_(7.0);
+        Assert.Equal(7.0, value[0, 0].item<double>());
+    }
+
+    [Fact]
+    public void Clip_NormAboveTheMaximum_ScalesByTorchsFormula()
+    {
+        using var scope = NewDisposeScope();
+        var gradients = tensor(new[] { 3.0, 4.0 }, ScalarType.Float64);
+        Assert.Equal(5.0, GradientClipping.Clip(gradients, 1.0), 1e-15);
+        Assert.Equal(3.0 / (5.0 + 1e-6), gradients[0].item<double>(), 1e-15);
+    }
+
+    [Theory]
+    [InlineData(0.0)]
+    [InlineData(6.0)]
+    public void Clip_OffOrBelowTheMaximum_ChangesNothing(double maximum)
+    {
+        using var scope = NewDisposeScope();
+        var gradients = tensor(new[] { 3.0, 4.0 }, ScalarType.Float64);
+        GradientClipping.Clip(gradients, maximum);
+        Assert.Equal(4.0, gradients[1].item<double>());
+    }
+
+    private static (Tensor[] Ours, Tensor[] Theirs) TwinParameters()
+    {
+        manual_seed(5);
+        long[][] shapes = [[4, 3], [3], [2, 5]];
+        var ours = shapes.Select(shape => randn(shape, ScalarType.Float64).requires_grad_()).ToArray();
+        return (ours, [.. ours.Select(value => value.detach().clone())]);
+    }
+
+    private static TrainableTensor[] Named(Tensor[] values) => [.. values.Select((value, i) => new TrainableTensor($"p{i}", value))];
+
+    private static void Backpropagate(IReadOnlyList<Tensor> values, int step)
+    {
+        using var scope = NewDisposeScope();
+        var loss = values.Select((value, i) => (value * value * (i + 1)).sum() + (value.sin() * step).sum()).Aggregate((a, b) => a + b);
+        loss.backward();
+    }
+}
