@@ -1,0 +1,267 @@
+using System.Diagnostics.CodeAnalysis;
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+using System.Text;
+using SplitFrozen.Contracts.Safetensors;
+using Format = SplitFrozen.Contracts.Wire.ActivationBatchFormat;
+
+namespace SplitFrozen.Contracts.Wire;
+
+/// <summary>
+/// Activation batches as message bodies and cache entries: one safetensors file each, in exactly one form per batch
+/// (see <c>docs/wire-format.md</c>). Decoding checks everything that a hostile sender could get wrong, never throws, and
+/// copies nothing but lengths, ids and labels. Little-endian machines only, as the format is.
+/// </summary>
+public static class ActivationBatchCodec
+{
+    private static readonly WireLimits NoLimits = new()
+    {
+        MaximumBodyBytes = int.MaxValue, MaximumHeaderBytes = int.MaxValue, MaximumSamples = int.MaxValue, MaximumTokensPerSample = int.MaxValue,
+    };
+
+    /// <summary>Encodes a batch; the body is the only large allocation, of its exact size.</summary>
+    /// <exception cref="ArgumentException">The batch is not one that a receiver would accept: sizes, ids, labels or numbers are wrong.</exception>
+    public static byte[] Encode(ActivationBatch batch)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        var tokens = CheckSizes(batch);
+        Refuse(batch, ActivationBatchChecks.SampleIds(batch.SampleIds)
+            ?? ActivationBatchChecks.Labels(batch.Labels, batch.LabelsPerToken, NoLimits)
+            ?? ActivationBatchChecks.Numbers(batch.HiddenStates.Span, batch.Scales.Span, batch.WireType));
+        return Write(Metadata(batch), batch.WireType, batch.Width, tokens, batch.Lengths, batch.SampleIds, batch.Labels, batch.HiddenStates.Span, batch.Scales.Span);
+    }
+
+    /// <summary>
+    /// Encodes every sample of a batch as a cache entry, in order: a batch of that one sample, without run and client and
+    /// with sample id 0, so that equal content gives equal bytes whichever run or client it came from.
+    /// </summary>
+    /// <exception cref="ArgumentException">The batch is not one that a receiver would accept.</exception>
+    public static byte[][] EncodeCacheEntries(ActivationBatch batch)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        CheckSizes(batch);
+        var metadata = Metadata(batch) with { RunId = "", ClientId = "" };
+        var entries = new byte[batch.Lengths.Length][];
+        ReadOnlySpan<SampleId> anonymous = [default];
+        var row = 0;
+        var rowBytes = batch.Width * batch.WireType.ElementType().Bytes();
+        for (var i = 0; i < entries.Length; i++)
+        {
+            var length = batch.Lengths[i];
+            entries[i] = Write(
+                metadata, batch.WireType, batch.Width, length, batch.Lengths.AsSpan(i, 1), anonymous,
+                batch.LabelsPerToken ? batch.Labels.AsSpan(row, length) : batch.Labels.AsSpan(i, 1),
+                batch.HiddenStates.Span.Slice(row * rowBytes, length * rowBytes),
+                batch.WireType == WireType.Int8 ? batch.Scales.Span.Slice(row * sizeof(float), length * sizeof(float)) : default);
+            row += length;
+        }
+
+        return entries;
+    }
+
+    /// <summary>Decodes a body that may be hostile. The batch's byte memories are views of <paramref name="body"/>.</summary>
+    /// <param name="body">The message body or cache entry.</param>
+    /// <param name="limits">What the receiver accepts.</param>
+    /// <param name="batch">The batch; null where the body is refused.</param>
+    /// <param name="reason">One sentence on why it is refused; null where it is accepted.</param>
+    public static bool TryDecode(
+        ReadOnlyMemory<byte> body, WireLimits limits, [NotNullWhen(true)] out ActivationBatch? batch, [NotNullWhen(false)] out string? reason)
+    {
+        batch = Decode(body, limits, out var refusal);
+        reason = refusal?.Text;
+        return batch is not null;
+    }
+
+    /// <summary>Decodes as <see cref="TryDecode"/> does, with the refusal as a value; null where the body is refused.</summary>
+    public static ActivationBatch? Decode(ReadOnlyMemory<byte> body, WireLimits limits, out WireRefusal? refusal)
+    {
+        ArgumentNullException.ThrowIfNull(limits);
+        if (body.Length > limits.MaximumBodyBytes)
+        {
+            refusal = new(WireRefusalReason.TooLarge, $"The body has {body.Length} bytes; at most {limits.MaximumBodyBytes} are accepted.");
+            return null;
+        }
+
+        if (!SafetensorsHeader.TryParse(body.Span, body.Length, out var header, out var error, limits.MaximumHeaderBytes))
+        {
+            refusal = new(WireRefusalReason.NotSafetensors, error);
+            return null;
+        }
+
+        var metadata = BatchMetadata.Read(header.Metadata, out refusal);
+        if (metadata is null || (refusal = ReadShape(header, metadata, limits, out var shape)) is not null
+            || (refusal = ActivationBatchChecks.Expectations(metadata, shape.Width, shape.Type, limits)) is not null)
+        {
+            return null;
+        }
+
+        var layout = Format.Layout(shape.Samples, shape.Tokens, shape.Width, shape.Type, metadata.LabelsPerToken);
+        if (!Format.Header(layout, metadata).SequenceEqual(body.Span[..(int)header.DataStart]))
+        {
+            refusal = new(WireRefusalReason.NotCanonical, "The header says the right things in another form than the one that the format prescribes.");
+            return null;
+        }
+
+        return ReadValues(body[(int)header.DataStart..], layout, metadata, shape, limits, out refusal);
+    }
+
+    private static WireRefusal? ReadShape(SafetensorsHeader header, BatchMetadata metadata, WireLimits limits, out Shape shape)
+    {
+        shape = default;
+        if (!header.Entries.TryGetValue(Format.HiddenStates, out var hidden))
+        {
+            return new(WireRefusalReason.BadTensors, "The tensor 'hidden_states' is missing.");
+        }
+
+        if (Array.FindIndex(Enum.GetValues<WireType>(), type => type.ElementType() == hidden.Type) is var index && index < 0)
+        {
+            return new(WireRefusalReason.BadElementType, $"The tensor 'hidden_states' has element type {hidden.Type.Name()}; F32, F16, BF16 or I8 is expected.");
+        }
+
+        if (hidden.Shape.Length != 2)
+        {
+            return new(WireRefusalReason.BadShape, $"The tensor 'hidden_states' has rank {hidden.Shape.Length}; [tokens, width] is expected.");
+        }
+
+        if (!header.Entries.TryGetValue(Format.Lengths, out var lengths) || lengths.Shape.Length != 1)
+        {
+            return new(WireRefusalReason.BadTensors, "The tensor 'lengths' of shape [samples] is missing.");
+        }
+
+        var refusal = ActivationBatchChecks.Sizes(lengths.Shape[0], hidden.Shape[0], hidden.Shape[1], limits);
+        if (refusal is null)
+        {
+            shape = new((int)lengths.Shape[0], (int)hidden.Shape[0], (int)hidden.Shape[1], Enum.GetValues<WireType>()[index]);
+            refusal = CheckTensors(header, Format.Layout(shape.Samples, shape.Tokens, shape.Width, shape.Type, metadata.LabelsPerToken));
+        }
+
+        return refusal;
+    }
+
+    private static WireRefusal? CheckTensors(SafetensorsHeader header, TensorEntry[] layout)
+    {
+        foreach (var expected in layout)
+        {
+            if (!header.Entries.TryGetValue(expected.Name, out var found))
+            {
+                return new(WireRefusalReason.BadTensors, $"The tensor '{expected.Name}' is missing.");
+            }
+
+            if (found.Type != expected.Type)
+            {
+                return new(WireRefusalReason.BadElementType, $"The tensor '{expected.Name}' has element type {found.Type.Name()}; {expected.Type.Name()} is expected.");
+            }
+
+            if (!found.Shape.AsSpan().SequenceEqual(expected.Shape))
+            {
+                return new(WireRefusalReason.BadShape,
+                    $"The tensor '{expected.Name}' has shape [{string.Join(", ", found.Shape)}]; [{string.Join(", ", expected.Shape)}] is expected.");
+            }
+        }
+
+        var foreign = header.Entries.Keys.FirstOrDefault(name => !layout.Any(expected => expected.Name == name));
+        return foreign is null
+            ? null
+            : new(WireRefusalReason.BadTensors, $"The tensor {SafetensorsHeaderParser.Show(foreign)} does not belong into a batch.");
+    }
+
+    private static ActivationBatch? ReadValues(
+        ReadOnlyMemory<byte> data, TensorEntry[] layout, BatchMetadata metadata, Shape shape, WireLimits limits, out WireRefusal? refusal)
+    {
+        var hidden = Slice(Format.HiddenStates);
+        var scales = shape.Type == WireType.Int8 ? Slice(Format.Scales) : default;
+        var lengths = MemoryMarshal.Cast<byte, int>(Slice(Format.Lengths).Span);
+        var ids = MemoryMarshal.Cast<byte, SampleId>(Slice(Format.SampleIds).Span);
+        var labels = MemoryMarshal.Cast<byte, int>(Slice(Format.Labels).Span);
+        refusal = Checksum(data.Span) != metadata.Checksum
+            ? new WireRefusal(WireRefusalReason.BadChecksum, "The tensor bytes do not have the checksum that the sender gave: the body was damaged on the way.")
+            : ActivationBatchChecks.Lengths(lengths, shape.Tokens, limits)
+                ?? ActivationBatchChecks.SampleIds(ids)
+                ?? ActivationBatchChecks.Labels(labels, metadata.LabelsPerToken, limits)
+                ?? ActivationBatchChecks.Numbers(hidden.Span, scales.Span, shape.Type);
+        return refusal is not null ? null : new ActivationBatch
+        {
+            RunId = metadata.RunId,
+            ClientId = metadata.ClientId,
+            ModelFingerprint = metadata.ModelFingerprint,
+            Cut = metadata.Cut,
+            Width = shape.Width,
+            WireType = shape.Type,
+            Lengths = lengths.ToArray(),
+            SampleIds = ids.ToArray(),
+            Labels = labels.ToArray(),
+            LabelsPerToken = metadata.LabelsPerToken,
+            HiddenStates = hidden,
+            Scales = scales,
+        };
+
+        ReadOnlyMemory<byte> Slice(string name)
+        {
+            var entry = Array.Find(layout, entry => entry.Name == name)!;
+            return data.Slice((int)entry.Begin, (int)entry.ByteLength);
+        }
+    }
+
+    private static byte[] Write(
+        BatchMetadata metadata, WireType type, int width, int tokens, ReadOnlySpan<int> lengths, ReadOnlySpan<SampleId> ids,
+        ReadOnlySpan<int> labels, ReadOnlySpan<byte> hiddenStates, ReadOnlySpan<byte> scales)
+    {
+        var layout = Format.Layout(lengths.Length, tokens, width, type, metadata.LabelsPerToken);
+        var header = Format.Header(layout, metadata);
+        var body = GC.AllocateUninitializedArray<byte>(checked((int)(header.Length + layout[^1].End)));
+        header.CopyTo(body);
+        var data = body.AsSpan(header.Length);
+        foreach (var entry in layout)
+        {
+            var source = entry.Name switch
+            {
+                Format.HiddenStates => hiddenStates,
+                Format.Scales => scales,
+                Format.Lengths => MemoryMarshal.AsBytes(lengths),
+                Format.SampleIds => MemoryMarshal.AsBytes(ids),
+                _ => MemoryMarshal.AsBytes(labels),
+            };
+            source.CopyTo(data.Slice((int)entry.Begin, (int)entry.ByteLength));
+        }
+
+        Encoding.ASCII.GetBytes(Checksum(data), body.AsSpan(Format.ChecksumPosition, Format.ChecksumDigits));
+        return body;
+    }
+
+    private static BatchMetadata Metadata(ActivationBatch batch)
+    {
+        var metadata = new BatchMetadata(
+            batch.RunId, batch.ClientId, batch.ModelFingerprint, batch.Cut, batch.LabelsPerToken, new string('0', Format.ChecksumDigits));
+        Refuse(batch, metadata.Check());
+        return metadata;
+    }
+
+    private static int CheckSizes(ActivationBatch batch)
+    {
+        var tokens = batch.Lengths.Sum(length => (long)length);
+        Refuse(batch, ActivationBatchChecks.Lengths(batch.Lengths, tokens, NoLimits)
+            ?? ActivationBatchChecks.Sizes(batch.Lengths.Length, tokens, batch.Width, NoLimits));
+        var hidden = checked(tokens * batch.Width * batch.WireType.ElementType().Bytes());
+        var scales = batch.WireType == WireType.Int8 ? tokens * sizeof(float) : 0;
+        var labels = batch.LabelsPerToken ? tokens : batch.Lengths.Length;
+        return batch.HiddenStates.Length == hidden && batch.Scales.Length == scales && batch.Labels.Length == labels
+            && batch.SampleIds.Length == batch.Lengths.Length
+            ? (int)tokens
+            : throw new ArgumentException(
+                $"A batch of {batch.Lengths.Length} samples with {tokens} tokens of width {batch.Width} as {batch.WireType.Name()} needs {hidden} bytes of hidden states, "
+                + $"{scales} of scales, {labels} labels and {batch.Lengths.Length} ids; it has {batch.HiddenStates.Length}, {batch.Scales.Length}, {batch.Labels.Length} and {batch.SampleIds.Length}.",
+                nameof(batch));
+    }
+
+    private static void Refuse(ActivationBatch batch, WireRefusal? refusal)
+    {
+        if (refusal is not null)
+        {
+            throw new ArgumentException(refusal.Text, nameof(batch));
+        }
+    }
+
+    private static string Checksum(ReadOnlySpan<byte> data) => XxHash128.HashToUInt128(data).ToString("x32");
+
+    private readonly record struct Shape(int Samples, int Tokens, int Width, WireType Type);
+}
