@@ -1,0 +1,26 @@
+namespace SplitFrozen.Cli;
+
+/// <summary>What a command may know of the world outside: the three things that a test replaces, and time.</summary>
+internal sealed record CommandContext
+{
+    /// <summary>Standard output.</summary>
+    public required TextWriter Output { get; init; }
+
+    /// <summary>Standard error: faults and notices.</summary>
+    public required TextWriter Error { get; init; }
+
+    /// <summary>True where a person watches: the display may then redraw itself.</summary>
+    public bool IsTerminal { get; init; }
+
+    /// <summary>Reads an environment variable; null when unset.</summary>
+    public Func<string, string?> Environment { get; init; } = System.Environment.GetEnvironmentVariable;
+
+    /// <summary>Time.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Cancelled by Ctrl-C or SIGTERM: checkpoint and stop.</summary>
+    public CancellationToken Interrupted { get; init; }
+
+    /// <summary>The arguments, for the report's exact command.</summary>
+    public IReadOnlyList<string> Arguments { get; init; } = [];
+}

@@ -1,0 +1,85 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+
+namespace SplitFrozen.Cli;
+
+/// <summary>Adds each command's examples to its <c>--help</c>.</summary>
+internal static class HelpExamples
+{
+    private static readonly Dictionary<string, string[]> s_examples = new(StringComparer.Ordinal)
+    {
+        [""] =
+        [
+            "splitfrozen run samples/demo.yaml",
+            "splitfrozen inspect runs/demo/adapter",
+        ],
+        ["run"] =
+        [
+            "splitfrozen run samples/demo.yaml",
+            "splitfrozen run samples/sst2.yaml --set training.epochs=3 --set clients.partition=classes",
+            "splitfrozen run samples/demo.yaml --out /tmp/demo --json > events.jsonl",
+            "splitfrozen run samples/demo.yaml          (again: goes on after Ctrl-C, or says that the run is finished)",
+        ],
+        ["eval"] =
+        [
+            "splitfrozen eval runs/demo/adapter --spec runs/demo/spec.yaml",
+            "splitfrozen eval runs/gsm8k/adapter --spec samples/gsm8k.yaml --set task.generate_samples=50 --json",
+        ],
+        ["generate"] =
+        [
+            "splitfrozen generate models/stories260K --prompt \"Once upon a time\"",
+            "splitfrozen generate models/stories260K --adapter runs/gsm8k/adapter --prompt \"Question: ...\" --tokens 128",
+        ],
+        ["export"] =
+        [
+            "splitfrozen export runs/demo --format peft --out adapter",
+            "splitfrozen export runs/demo --format merged --out merged-model",
+        ],
+        ["inspect"] =
+        [
+            "splitfrozen inspect runs/demo/adapter",
+            "splitfrozen inspect samples/base-model --json",
+        ],
+        ["pretrain"] =
+        [
+            "splitfrozen pretrain --text corpus.txt.gz --vocabulary 4096 --width 256 --blocks 6 --heads 4 --tokens 20M --out models/small",
+            "splitfrozen pretrain --text novels.txt.gz=1 --column train.tsv:sentence=4 --tokens 50M --threads 2 --out models/small",
+        ],
+        ["convert"] = ["splitfrozen convert llama2c stories260K.bin --tokenizer tok512.bin --out models/stories260K"],
+        ["llama2c"] = ["splitfrozen convert llama2c stories260K.bin --tokenizer tok512.bin --out models/stories260K"],
+    };
+
+    /// <summary>Puts an examples section below the help of the root command and all its verbs.</summary>
+    public static void Attach(RootCommand root)
+    {
+        foreach (var option in root.Options.OfType<HelpOption>())
+        {
+            option.Action = new HelpWithExamples();
+        }
+    }
+
+    private sealed class HelpWithExamples : SynchronousCommandLineAction
+    {
+        private readonly HelpAction _help = new();
+
+        public override bool ClearsParseErrors => true;
+
+        public override int Invoke(ParseResult parseResult)
+        {
+            _help.Invoke(parseResult);
+            var command = parseResult.CommandResult.Command;
+            if (s_examples.TryGetValue(command is RootCommand ? "" : command.Name, out var examples))
+            {
+                var output = parseResult.InvocationConfiguration.Output;
+                output.WriteLine("Examples:");
+                foreach (var example in examples)
+                {
+                    output.WriteLine("  " + example);
+                }
+            }
+
+            return ExitCodes.Success;
+        }
+    }
+}
