@@ -1,7 +1,7 @@
 using SplitFrozen.Cli;
 
 using var interrupt = new InterruptSignal(Console.Error);
-return await CommandLine.RunAsync(args, new CommandContext
+return await SplitFrozenCommand.RunAsync(args, new CommandContext
 {
     Output = Console.Out,
     Error = Console.Error,

@@ -33,7 +33,7 @@ internal sealed record CorpusSource(string File, string? Column, double Weight)
     /// <inheritdoc/>
     public override string ToString() => Column is null ? Path.GetFileName(File) : $"{Path.GetFileName(File)}:{Column}";
 
-    private static (string Rest, double Weight) SplitWeight(string argument, string option)
+    private static (string File, double Weight) SplitWeight(string argument, string option)
     {
         var equals = argument.LastIndexOf('=');
         if (equals < 0)

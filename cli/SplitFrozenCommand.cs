@@ -4,7 +4,7 @@ using SplitFrozen.Cli.Commands;
 namespace SplitFrozen.Cli;
 
 /// <summary>The <c>splitfrozen</c> command: parses the arguments, runs a verb, turns exceptions into one message and an exit code.</summary>
-internal static class CommandLine
+internal static class SplitFrozenCommand
 {
     private const string Description =
         """

@@ -1,0 +1,14 @@
+using SplitFrozen.Cli.Events;
+
+namespace SplitFrozen.Cli.Display;
+
+/// <summary>Events as JSON, one per line, and nothing else.</summary>
+internal sealed class JsonDisplay(TextWriter output) : IRunObserver
+{
+    /// <inheritdoc/>
+    public void Observe(RunEvent runEvent)
+    {
+        output.WriteLine(runEvent.ToJson());
+        output.Flush();
+    }
+}
