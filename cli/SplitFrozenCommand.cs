@@ -31,12 +31,7 @@ internal static class SplitFrozenCommand
         var parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0)
         {
-            foreach (var error in parsed.Errors)
-            {
-                await context.Error.WriteLineAsync($"error: {error.Message}").ConfigureAwait(false);
-            }
-
-            await context.Error.WriteLineAsync($"See: splitfrozen {string.Join(' ', CommandPath(parsed))} --help".Replace("  ", " ")).ConfigureAwait(false);
+            await ReportAsync(parsed, context).ConfigureAwait(false);
             return ExitCodes.BadInput;
         }
 
@@ -57,6 +52,15 @@ internal static class SplitFrozenCommand
         }
     }
 
-    private static IEnumerable<string> CommandPath(ParseResult parsed) =>
-        parsed.CommandResult.Command is RootCommand ? [] : [parsed.CommandResult.Command.Name];
+    private static async Task ReportAsync(ParseResult parsed, CommandContext context)
+    {
+        foreach (var error in parsed.Errors)
+        {
+            await context.Error.WriteLineAsync($"error: {error.Message}").ConfigureAwait(false);
+        }
+
+        var command = parsed.CommandResult.Command;
+        var name = command is RootCommand ? "" : command.Name + " ";
+        await context.Error.WriteLineAsync($"See: splitfrozen {name}--help").ConfigureAwait(false);
+    }
 }
