@@ -1,0 +1,73 @@
+using SplitFrozen.Contracts.Determinism;
+using SplitFrozen.Models.Operations;
+using static TorchSharp.torch;
+
+namespace SplitFrozen.Models.Blocks;
+
+/// <summary>
+/// Makes layers from the weights of a folder. Without a store everything is frozen; with one, adapters are added where the
+/// LoRA targets name a layer, or, for pretraining, every weight becomes a parameter.
+/// </summary>
+internal sealed class LayerFactory(ModelFolder folder, ScalarType type)
+{
+    private int _adapters;
+
+    /// <summary>Where parameters go; null makes frozen layers.</summary>
+    internal ParameterStore? Store { get; init; }
+
+    /// <summary>Adapters to add; needs a store.</summary>
+    internal LoraConfig? Lora { get; init; }
+
+    /// <summary>Whether every weight becomes a parameter; needs a store.</summary>
+    internal bool TrainAllWeights { get; init; }
+
+    /// <summary>Seed of the adapters' initial values.</summary>
+    internal ulong Seed { get; init; }
+
+    private bool IsGpt2 => folder.Config.Family == ModelFamily.Gpt2;
+
+    /// <summary>A linear layer at a canonical path, for example <c>h.0.attn.c_attn</c>. GPT-2's have a bias, Llama's none.</summary>
+    internal LinearLayer Linear(string path, int inWidth, int outWidth)
+    {
+        long[] shape = IsGpt2 ? [inWidth, outWidth] : [outWidth, inWidth];
+        return new LinearLayer(
+            Weight($"{path}.weight", shape), IsGpt2 ? Weight($"{path}.bias", outWidth) : null, storedInOut: IsGpt2, Adapter(path, inWidth, outWidth));
+    }
+
+    /// <summary>A norm at a canonical path: LayerNorm for GPT-2, RMSNorm for Llama.</summary>
+    internal Norm Norm(string path) => new(
+        Weight($"{path}.weight", folder.Config.Width), IsGpt2 ? Weight($"{path}.bias", folder.Config.Width) : null, folder.Config.NormEpsilon);
+
+    /// <summary>A weight, frozen or trainable.</summary>
+    internal LayerWeight Weight(string name, params long[] shape)
+    {
+        var value = folder.Load(name, type, shape).DetachFromDisposeScope();
+        return TrainAllWeights ? new LayerWeight(Store!.Add(name, value)) : new LayerWeight(value);
+    }
+
+    /// <summary>Whether a target of PEFT names the layer: the whole path, or its last parts.</summary>
+    internal static bool IsTarget(string path, string target) =>
+        path == target || path.EndsWith("." + target, StringComparison.Ordinal);
+
+    private Adapter? Adapter(string path, int inWidth, int outWidth)
+    {
+        if (Store is null || Lora is null || !Lora.Targets.Any(target => IsTarget(path, target)))
+        {
+            return null;
+        }
+
+        // Kaiming-uniform with a = √5 over inWidth inputs has the bound 1 / √inWidth (He et al., 2015; PEFT's default).
+        var name = $"{path}.lora_A.weight";
+        var random = SeededRandom.ForStream(Seed, name);
+        var bound = 1 / Math.Sqrt(inWidth);
+        var values = new double[Lora.Rank * inWidth];
+        for (var i = 0; i < values.Length; i++)
+        {
+            values[i] = ((2 * random.NextDouble()) - 1) * bound;
+        }
+
+        var a = Store.Add(name, tensor(values, [Lora.Rank, inWidth], type));
+        var b = Store.Add($"{path}.lora_B.weight", zeros([outWidth, Lora.Rank], type));
+        return new Adapter(a, b, Lora.Scale, _adapters++);
+    }
+}

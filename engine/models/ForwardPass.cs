@@ -1,0 +1,84 @@
+using SplitFrozen.Models.Blocks;
+using SplitFrozen.Models.Operations;
+using static TorchSharp.torch;
+
+namespace SplitFrozen.Models;
+
+/// <summary>One pass over some sequences: its loss, and what its backward pass needs until that has run. Dispose it.</summary>
+public sealed class ForwardPass : IDisposable
+{
+    private readonly UpperModel _model;
+    private bool _ready;
+
+    internal ForwardPass(UpperModel model, BlockContext context, IReadOnlyList<Tape> tapes, HeadPass head, int countedLabels, int[]? packedTokens)
+    {
+        _model = model;
+        _ready = tapes.Count > 0;
+        Context = context;
+        Tapes = tapes;
+        Head = head;
+        CountedLabels = countedLabels;
+        PackedTokens = packedTokens;
+    }
+
+    /// <summary>Mean cross-entropy in nats over the counted labels; 0 if there are none.</summary>
+    public double Loss => Head.Loss;
+
+    /// <summary>Labels that count: sequences, or tokens with a target.</summary>
+    public int CountedLabels { get; }
+
+    /// <summary>Counted labels that had the largest logit.</summary>
+    public int CorrectPredictions => Head.Correct;
+
+    /// <summary>Logits <c>[B, C]</c> for classification; null for language modelling, where they are never held (see <see cref="UpperModel.Logits"/>).</summary>
+    public Tensor? Logits => Head.Logits;
+
+    internal BlockContext Context { get; }
+
+    internal IReadOnlyList<Tape> Tapes { get; }
+
+    internal HeadPass Head { get; }
+
+    internal int[]? PackedTokens { get; }
+
+    /// <summary>
+    /// The B half of the backward pass: gradients of hidden states, from the head down to the lowest trainable layer. Gradients of
+    /// parameters are put off into <paramref name="deferred"/>; no <see cref="Parameter.Gradient"/> changes before it runs.
+    /// </summary>
+    /// <param name="lossScale">Factor of the mean loss, for example this pass's share of a step's labels.</param>
+    /// <param name="deferred">Where the W half is put off.</param>
+    /// <exception cref="InvalidOperationException">The pass was not for training, or its backward pass has run.</exception>
+    public void BackwardInput(double lossScale, WeightGradients deferred)
+    {
+        ArgumentNullException.ThrowIfNull(deferred);
+        if (!_ready)
+        {
+            throw new InvalidOperationException("A pass runs backward once, and only if it was made with training: true.");
+        }
+
+        _ready = false;
+        if (CountedLabels > 0)
+        {
+            _model.BackwardInput(this, lossScale, deferred);
+        }
+
+        FreeTapes();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _ready = false;
+        FreeTapes();
+        Head.Dispose();
+        Context.RowsAfterAttention?.Dispose();
+    }
+
+    private void FreeTapes()
+    {
+        foreach (var tape in Tapes)
+        {
+            tape.Dispose();
+        }
+    }
+}

@@ -1,0 +1,55 @@
+using static TorchSharp.torch;
+
+namespace SplitFrozen.Models.Operations;
+
+/// <summary>
+/// Causal scaled dot-product attention over packed rows. Right padding needs no mask: under a causal mask a pad comes after
+/// every real token of its sequence and cannot influence it. Key and value heads repeat in blocks (grouped queries).
+/// </summary>
+internal sealed class Attention(int heads, int keyValueHeads, int headWidth)
+{
+    /// <summary>
+    /// q is <c>[ΣT, heads·d]</c>, k and v <c>[ΣT, keyValueHeads·d]</c>, rows of any stride; the result is <c>[ΣT, heads·d]</c>.
+    /// </summary>
+    internal Tensor Forward(Tensor q, Tensor k, Tensor v, SequenceLayout layout, Tape? tape)
+    {
+        var attended = LocalGraph.Run(
+            tape, Attend, Split(q, heads, layout), Split(k, keyValueHeads, layout), Split(v, keyValueHeads, layout));
+        return Merge(attended, layout);
+    }
+
+    /// <summary>Gradients of q, k and v, given that of the result.</summary>
+    internal (Tensor Q, Tensor K, Tensor V) Backward(Tensor gradient, SequenceLayout layout, Tape tape)
+    {
+        // Places beyond a sequence's end hold rows of some token in the forward pass; their gradient must be zero.
+        var padded = layout.IsUniform
+            ? gradient
+            : zeros([(long)layout.Sequences * layout.MaximumLength, gradient.shape[1]], gradient.dtype)
+                .index_copy_(0, layout.PaddedToPacked, gradient);
+        var gradients = LocalGraph.Backward(tape, View(padded, heads, layout));
+        return (Merge(gradients[0], layout), Merge(gradients[1], layout), Merge(gradients[2], layout));
+    }
+
+    private Tensor Attend(Tensor[] inputs)
+    {
+        var repeats = heads / keyValueHeads;
+        var (k, v) = repeats == 1
+            ? (inputs[1], inputs[2])
+            : (inputs[1].repeat_interleave(repeats, 1), inputs[2].repeat_interleave(repeats, 1));
+        return nn.functional.scaled_dot_product_attention(inputs[0], k, v, is_casual: true);
+    }
+
+    // [ΣT, heads·d] → [B, heads, Tmax, d]
+    private Tensor Split(Tensor rows, int count, SequenceLayout layout) =>
+        View(layout.IsUniform ? rows : rows.index_select(0, layout.PackedToPadded), count, layout);
+
+    private Tensor View(Tensor padded, int count, SequenceLayout layout) =>
+        padded.view(layout.Sequences, layout.MaximumLength, count, headWidth).transpose(1, 2);
+
+    // [B, heads, Tmax, d] → [ΣT, heads·d]
+    private static Tensor Merge(Tensor split, SequenceLayout layout)
+    {
+        var rows = split.transpose(1, 2).reshape((long)layout.Sequences * layout.MaximumLength, -1);
+        return layout.IsUniform ? rows : rows.index_select(0, layout.PaddedToPacked);
+    }
+}

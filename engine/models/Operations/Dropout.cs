@@ -1,0 +1,23 @@
+using SplitFrozen.Contracts.Determinism;
+using static TorchSharp.torch;
+
+namespace SplitFrozen.Models.Operations;
+
+/// <summary>
+/// Masks for the adapters' dropout. Every layer draws from its own generator, seeded by the pass's seed and the layer's
+/// ordinal, so a resumed step draws the same masks.
+/// </summary>
+internal sealed class Dropout(ulong seed, double probability)
+{
+    /// <summary>A mask of x's shape: 0 with the given probability, else 1 / (1 − probability).</summary>
+    internal Tensor Mask(Tensor x, int layer)
+    {
+        var layerSeed = SeededRandom.ForStream(seed, "dropout", (ulong)layer).NextUInt64();
+        using var generator = new Generator(layerSeed);
+        return empty_like(x).bernoulli_(1 - probability, generator).div_(1 - probability);
+    }
+
+    /// <summary>The masks of one pass, or null where nothing is dropped.</summary>
+    internal static Dropout? For(LoraConfig? lora, ulong seed, bool training) =>
+        training && lora is { Dropout: > 0 } ? new Dropout(seed, lora.Dropout) : null;
+}

@@ -1,0 +1,309 @@
+using SplitFrozen.Contracts.Determinism;
+using SplitFrozen.Models.Blocks;
+using SplitFrozen.Models.Operations;
+using static TorchSharp.torch;
+
+namespace SplitFrozen.Models;
+
+/// <summary>
+/// The server's part of the model: the blocks <c>[LowestCut, L)</c>, the final norm and the head. Blocks below the boundary F
+/// are frozen and bring the samples of devices with a lower cut up to F (catch-up); those above it train. Not thread-safe.
+/// </summary>
+public sealed class UpperModel : IDisposable
+{
+    private readonly UpperModelOptions _options;
+    private readonly TransformerConfig _config;
+    private readonly RotaryTable? _rotary;
+    private readonly ParameterStore _store;
+    private readonly Embedding? _embedding;
+    private readonly TransformerBlock[] _frozen;
+    private readonly TransformerBlock[] _trained;
+    private readonly Norm _finalNorm;
+    private readonly OutputHead _head;
+
+    private UpperModel(ModelFolder folder, UpperModelOptions options, List<IDisposable> made)
+    {
+        T Own<T>(T item)
+            where T : IDisposable
+        {
+            made.Add(item);
+            return item;
+        }
+
+        _options = options;
+        _config = folder.Config;
+        _store = Own(new ParameterStore(options.Compute));
+        if (RotaryTable.For(_config, options.Compute) is { } rotary)
+        {
+            _rotary = Own(rotary);
+        }
+
+        var frozen = new LayerFactory(folder, options.Compute);
+        var trained = new LayerFactory(folder, options.Compute)
+        {
+            Store = _store,
+            Lora = options.Lora,
+            TrainAllWeights = options.TrainAllWeights,
+            Seed = options.Seed,
+        };
+        _embedding = options.TrainAllWeights ? Own(new Embedding(folder, options.Compute, _store)) : null;
+        _frozen = BlockStack.Make(frozen, _config, _rotary, options.LowestCut, options.Boundary);
+        made.AddRange(_frozen);
+        _trained = BlockStack.Make(trained, _config, _rotary, options.Boundary, _config.Layers);
+        made.AddRange(_trained);
+        _finalNorm = Own(trained.Norm(_config.Family == ModelFamily.Gpt2 ? "ln_f" : "norm"));
+        _head = Own(new OutputHead(HeadWeight(folder, trained), keepLogits: options.Head == HeadKind.Classification));
+        _store.Seal();
+    }
+
+    /// <summary>The options it was opened with.</summary>
+    public UpperModelOptions Options => _options;
+
+    /// <summary>Sizes and constants of the model.</summary>
+    public TransformerConfig Config => _config;
+
+    /// <summary>What trains, in a fixed order: adapters by block (A before B), then <c>score.weight</c> for classification.</summary>
+    public IReadOnlyList<Parameter> Parameters => _store.Parameters;
+
+    /// <summary>
+    /// All parameters as one flat tensor <c>[n]</c>; every <see cref="Parameter.Value"/> is a view of it. Between parameters there
+    /// may be gaps, which stay zero.
+    /// </summary>
+    public Tensor FlatValues => _store.Values!;
+
+    /// <summary>
+    /// All gradients as one flat tensor <c>[n]</c> in the layout of <see cref="FlatValues"/>; meaningful only where
+    /// <see cref="Parameter.Gradient"/> is not null.
+    /// </summary>
+    public Tensor FlatGradients => _store.Gradients!;
+
+    /// <summary>Loads the weights and makes adapters and head.</summary>
+    /// <exception cref="ArgumentException">An option is impossible for this model; the message names it.</exception>
+    /// <exception cref="ModelFormatException">A weight is missing or of another shape.</exception>
+    public static UpperModel Open(ModelFolder folder, UpperModelOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate(folder.Config);
+        var made = new List<IDisposable>();
+        try
+        {
+            using var noGradient = no_grad();
+            using var scope = NewDisposeScope();
+            return new UpperModel(folder, options, made);
+        }
+        catch
+        {
+            made.ForEach(item => item.Dispose());
+            throw;
+        }
+    }
+
+    /// <summary>Runs the frozen blocks <c>[fromCut, F)</c>: hidden states <c>[ΣT, H]</c> at the cut to those at F. The caller owns the result.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The cut is not between the lowest cut and the boundary.</exception>
+    public Tensor CatchUp(Tensor hidden, SequenceLayout layout, int fromCut)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(fromCut, _options.LowestCut);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(fromCut, _options.Boundary);
+        CheckHidden(hidden, layout);
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var blocks = _frozen.AsSpan(fromCut - _options.LowestCut);
+        return BlockStack.Run(blocks, Own(hidden), layout).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Computes loss and correct predictions; in training, also saves what <see cref="ForwardPass.BackwardInput"/> needs.</summary>
+    /// <param name="hidden">Hidden states <c>[ΣT, H]</c> at the boundary F; not kept beyond the pass.</param>
+    /// <param name="layout">Lengths of the sequences; must live as long as the pass.</param>
+    /// <param name="labels">One class per sequence, or for every token the id that should follow it, −100 where it does not count.</param>
+    /// <param name="dropoutSeed">Seed of the adapters' dropout; the same seed draws the same masks.</param>
+    /// <param name="training">Whether dropout applies and a backward pass will follow.</param>
+    /// <exception cref="ArgumentException">Shapes do not fit each other, or a label is out of range.</exception>
+    public ForwardPass Forward(Tensor hidden, SequenceLayout layout, int[] labels, ulong dropoutSeed, bool training)
+    {
+        CheckHidden(hidden, layout);
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        return Pass(Own(hidden), layout, labels, dropoutSeed, training, packedTokens: null);
+    }
+
+    /// <summary>As <see cref="Forward"/>, from token ids through embeddings that train; only with <see cref="UpperModelOptions.TrainAllWeights"/>.</summary>
+    /// <exception cref="InvalidOperationException">The model was not opened to train all weights.</exception>
+    /// <exception cref="ArgumentException">Ids, labels and layout do not fit each other or the model.</exception>
+    public ForwardPass ForwardTokens(int[] packedTokens, SequenceLayout layout, int[] labels, bool training)
+    {
+        if (_embedding is null)
+        {
+            throw new InvalidOperationException("Only a model that trains all weights holds embeddings; use FrozenEncoder and Forward.");
+        }
+
+        ArgumentNullException.ThrowIfNull(packedTokens);
+        ArgumentNullException.ThrowIfNull(layout);
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        return Pass(_embedding.Forward(packedTokens, layout), layout, labels, dropoutSeed: 0, training, packedTokens);
+    }
+
+    /// <summary>
+    /// Logits without a loss, from hidden states <c>[ΣT, H]</c> at F: <c>[B, C]</c> for classification, else <c>[ΣT, V]</c>. The
+    /// caller owns the tensor.
+    /// </summary>
+    public Tensor Logits(Tensor hidden, SequenceLayout layout)
+    {
+        CheckHidden(hidden, layout);
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var rows = _options.Head == HeadKind.Classification ? layout.LastRows : null;
+        var top = RunTrained(Own(hidden), new BlockContext(layout, null, rows), tapes: null);
+        return _head.Logits(_finalNorm.Forward(top, tape: null)).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var block in _frozen.Concat(_trained))
+        {
+            block.Dispose();
+        }
+
+        _embedding?.Dispose();
+        _finalNorm.Dispose();
+        _head.Dispose();
+        _rotary?.Dispose();
+        _store.Dispose();
+    }
+
+    /// <summary>The B half of a pass; called once by the pass.</summary>
+    internal void BackwardInput(ForwardPass pass, double lossScale, WeightGradients deferred)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var lowest = Array.FindIndex(_trained, block => block.Trains);
+        var dRows = _head.Backward(pass.Head, lossScale, deferred);
+        if (lowest < 0 && !_finalNorm.Trains)
+        {
+            return;
+        }
+
+        var gradient = _finalNorm.Backward(dRows, pass.Tapes[^1], deferred);
+        for (var i = _trained.Length - 1; i >= Math.Max(lowest, 0); i--)
+        {
+            var context = i == _trained.Length - 1 ? pass.Context : pass.Context with { RowsAfterAttention = null };
+            var next = _trained[i].Backward(gradient, context, pass.Tapes[i], deferred, needInput: i > lowest || _embedding is not null);
+            gradient.Dispose();
+            pass.Tapes[i].Dispose();
+            gradient = next!;
+        }
+
+        if (_embedding is not null)
+        {
+            _embedding.Backward(gradient, pass.PackedTokens!, pass.Context.Layout, deferred);
+        }
+    }
+
+    private LayerWeight HeadWeight(ModelFolder folder, LayerFactory layers)
+    {
+        if (_options.Head == HeadKind.Classification)
+        {
+            return new LayerWeight(_store.Add("score.weight", ScoreWeight(folder)));
+        }
+
+        if (!_config.TieWordEmbeddings && folder.Contains("lm_head.weight"))
+        {
+            return layers.Weight("lm_head.weight", _config.VocabularySize, _config.Width);
+        }
+
+        // An untied model without a head of its own cannot predict anything.
+        folder.CheckShape(_config.TieWordEmbeddings ? Embedding.TableName(_config) : "lm_head.weight", _config.VocabularySize, _config.Width);
+        return _embedding is null
+            ? layers.Weight(Embedding.TableName(_config), _config.VocabularySize, _config.Width)
+            : new LayerWeight(_embedding.Table!);
+    }
+
+    private Tensor ScoreWeight(ModelFolder folder)
+    {
+        if (folder.Contains("score.weight"))
+        {
+            return folder.Load("score.weight", _options.Compute, _options.Classes, _config.Width);
+        }
+
+        var random = SeededRandom.ForStream(_options.Seed, "score.weight");
+        var values = new double[_options.Classes * _config.Width];
+        for (var i = 0; i < values.Length; i++)
+        {
+            values[i] = random.NextGaussian() * InitialDeviation;
+        }
+
+        return tensor(values, [_options.Classes, _config.Width], _options.Compute);
+    }
+
+    /// <summary>Standard deviation of a new head's weights, the <c>initializer_range</c> of both families.</summary>
+    private const double InitialDeviation = 0.02;
+
+    private ForwardPass Pass(Tensor x, SequenceLayout layout, int[] labels, ulong dropoutSeed, bool training, int[]? packedTokens)
+    {
+        var (rows, targets) = HeadRows.Choose(_options, _config, layout, labels);
+        var context = new BlockContext(layout, Dropout.For(_options.Lora, dropoutSeed, training), rows?.DetachFromDisposeScope());
+        var tapes = training ? new List<Tape>() : null;
+        try
+        {
+            var top = RunTrained(x, context, tapes);
+            var tape = training ? new Tape() : null;
+            if (tape is not null)
+            {
+                tapes!.Add(tape);
+            }
+
+            var head = _head.Forward(_finalNorm.Forward(top, tape), targets, training);
+            return new ForwardPass(this, context, tapes ?? [], head, targets.Length, packedTokens);
+        }
+        catch
+        {
+            tapes?.ForEach(tape => tape.Dispose());
+            rows?.Dispose();
+            throw;
+        }
+    }
+
+    private Tensor RunTrained(Tensor x, BlockContext context, List<Tape>? tapes)
+    {
+        if (_trained.Length == 0)
+        {
+            return context.RowsAfterAttention is null ? x : x.index_select(0, context.RowsAfterAttention);
+        }
+
+        var all = context with { RowsAfterAttention = null };
+        var firstTrained = Array.FindIndex(_trained, block => block.Trains);
+        for (var i = 0; i < _trained.Length; i++)
+        {
+            Tape? tape = null;
+            if (tapes is not null)
+            {
+                tape = new Tape();
+                tapes.Add(tape);
+            }
+
+            // Below the first block with something to train no gradient is needed, so nothing is saved.
+            var saving = firstTrained >= 0 && i >= firstTrained ? tape : null;
+            var next = _trained[i].Forward(x, i == _trained.Length - 1 ? context : all, saving);
+            x.Dispose();
+            x = next;
+        }
+
+        return x;
+    }
+
+    // A handle of its own, which may be disposed.
+    private Tensor Own(Tensor hidden) => hidden.dtype == _options.Compute ? hidden.alias() : hidden.to(_options.Compute);
+
+    private void CheckHidden(Tensor hidden, SequenceLayout layout)
+    {
+        ArgumentNullException.ThrowIfNull(hidden);
+        ArgumentNullException.ThrowIfNull(layout);
+        if (hidden.dim() != 2 || hidden.shape[0] != layout.Tokens || hidden.shape[1] != _config.Width)
+        {
+            throw new ArgumentException(
+                $"Hidden states have shape [{string.Join(", ", hidden.shape)}]; layout and model ask for [{layout.Tokens}, {_config.Width}].", nameof(hidden));
+        }
+    }
+}
