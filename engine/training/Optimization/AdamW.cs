@@ -6,39 +6,58 @@ namespace SplitFrozen.Training.Optimization;
 /// AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), in torch.optim.AdamW's order of operations:
 /// <c>p ← p (1 − lr·λ)</c>, <c>m ← β₁m + (1−β₁)g</c>, <c>v ← β₂v + (1−β₂)g²</c>,
 /// <c>p ← p − lr/(1−β₁ᵗ) · m / (√v / √(1−β₂ᵗ) + ε)</c>.
-/// From its creation on the parameters, and their gradients, are views of buffers that it owns: gradients are accumulated in
-/// place by backward passes, clipped by <see cref="ClipGradients"/>, used by <see cref="Step"/> and then set to zero.
+/// It works on two flat buffers of which the parameters and their gradients are views, so a step is a few calls over one long
+/// vector: backward passes accumulate gradients in place, <see cref="ClipGradients"/> scales them, <see cref="Step"/> uses them
+/// and sets them to zero. Gaps between parameters must be zero in both buffers; they stay zero.
 /// </summary>
 public sealed class AdamW : IDisposable
 {
-    private readonly FlatParameters _parameters;
+    private readonly Tensor _values;
+    private readonly Tensor _gradients;
+    private readonly TrainableTensor[] _parameters;
     private readonly AdamWOptions _options;
     private readonly Tensor _firstMoments;
     private readonly Tensor _secondMoments;
     private readonly Tensor _scratch;
 
-    /// <summary>Takes over the parameters; their values stay. They must outlive the optimiser's last step, and share one type.</summary>
-    /// <exception cref="ArgumentException">The list is empty.</exception>
-    public AdamW(IReadOnlyList<TrainableTensor> parameters, AdamWOptions options)
+    /// <summary>Starts with moments of zero. Buffers and parameters stay their owner's.</summary>
+    /// <param name="values">All values, [N], contiguous, on the CPU, of any floating-point type.</param>
+    /// <param name="gradients">All gradients, [N].</param>
+    /// <param name="parameters">The parameters, each a view of <paramref name="values"/>, with unique names.</param>
+    /// <param name="options">Decays and epsilon.</param>
+    /// <exception cref="ArgumentException">There is no parameter, or one is no view of the buffer.</exception>
+    public AdamW(Tensor values, Tensor gradients, IReadOnlyList<TrainableTensor> parameters, AdamWOptions options)
     {
+        ArgumentNullException.ThrowIfNull(values);
+        ArgumentNullException.ThrowIfNull(gradients);
+        ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(options);
+        if (parameters.Count == 0 || parameters.Any(parameter => !IsView(parameter.Value, values)))
+        {
+            throw new ArgumentException("Every parameter must be a contiguous view of the buffer, and there must be one.", nameof(parameters));
+        }
+
+        _values = values;
+        _gradients = gradients;
+        _parameters = [.. parameters];
         _options = options;
-        _parameters = new FlatParameters(parameters);
-        _firstMoments = zeros_like(_parameters.Values);
-        _secondMoments = zeros_like(_parameters.Values);
-        _scratch = empty_like(_parameters.Values);
+        using var frozen = no_grad();
+        _firstMoments = zeros_like(values).DetachFromDisposeScope();
+        _secondMoments = zeros_like(values).DetachFromDisposeScope();
+        _scratch = empty_like(values).DetachFromDisposeScope();
+        _gradients.zero_();
     }
 
     /// <summary>Steps taken so far; part of the state, because the bias correction depends on it.</summary>
     public int StepsTaken { get; private set; }
 
     /// <summary>Number of trained elements.</summary>
-    public long Elements => _parameters.Elements;
+    public long Elements => _parameters.Sum(parameter => parameter.Value.NumberOfElements);
 
     /// <summary>Scales the gradients down to a global norm; see <see cref="GradientClipping.Clip"/>.</summary>
     /// <param name="maximumNorm">Largest norm; 0 turns clipping off.</param>
     /// <returns>The norm before clipping.</returns>
-    public double ClipGradients(double maximumNorm) => GradientClipping.Clip(_parameters.Gradients, maximumNorm);
+    public double ClipGradients(double maximumNorm) => GradientClipping.Clip(_gradients, maximumNorm);
 
     /// <summary>One update with the accumulated gradients, which are zero afterwards.</summary>
     /// <param name="learningRate">Learning rate of this step, at least 0.</param>
@@ -47,29 +66,30 @@ public sealed class AdamW : IDisposable
         using var frozen = no_grad();
         StepsTaken++;
         Decay(learningRate);
-        _firstMoments.mul_(_options.Beta1).add_(_parameters.Gradients, 1.0 - _options.Beta1);
-        _secondMoments.mul_(_options.Beta2).addcmul_(_parameters.Gradients, _parameters.Gradients, 1.0 - _options.Beta2);
+        _firstMoments.mul_(_options.Beta1).add_(_gradients, 1.0 - _options.Beta1);
+        _secondMoments.mul_(_options.Beta2).addcmul_(_gradients, _gradients, 1.0 - _options.Beta2);
         _scratch.copy_(_secondMoments);
         _scratch.sqrt_().div_(Math.Sqrt(1.0 - Math.Pow(_options.Beta2, StepsTaken))).add_(_options.Epsilon);
         var stepSize = learningRate / (1.0 - Math.Pow(_options.Beta1, StepsTaken));
-        _parameters.Values.addcdiv_(_firstMoments, _scratch, -stepSize);
-        _parameters.Gradients.zero_();
+        _values.addcdiv_(_firstMoments, _scratch, -stepSize);
+        _gradients.zero_();
     }
 
     /// <summary>Sets all gradients to zero, dropping what was accumulated.</summary>
-    public void ZeroGradients() => _parameters.ZeroGradients();
+    public void ZeroGradients()
+    {
+        using var frozen = no_grad();
+        _gradients.zero_();
+    }
 
     /// <summary>The state by name: every parameter's value and moments, as views that stay valid while the optimiser lives.</summary>
     /// <returns>Name of the parameter and its three tensors, in the order of the buffer. The caller disposes the views.</returns>
     public IEnumerable<ParameterState> State()
     {
-        for (var i = 0; i < _parameters.Count; i++)
+        foreach (var parameter in _parameters)
         {
             yield return new ParameterState(
-                _parameters.Name(i),
-                _parameters.Slice(_parameters.Values, i),
-                _parameters.Slice(_firstMoments, i),
-                _parameters.Slice(_secondMoments, i));
+                parameter.Name, parameter.Value.alias(), Slice(_firstMoments, parameter.Value), Slice(_secondMoments, parameter.Value));
         }
     }
 
@@ -82,13 +102,24 @@ public sealed class AdamW : IDisposable
         ZeroGradients();
     }
 
-    /// <summary>Frees moments and buffers. The parameters keep their values, but must not be trained any more.</summary>
+    /// <summary>Frees the moments. The parameters keep their values.</summary>
     public void Dispose()
     {
         _firstMoments.Dispose();
         _secondMoments.Dispose();
         _scratch.Dispose();
-        _parameters.Dispose();
+    }
+
+    private static bool IsView(Tensor view, Tensor buffer)
+    {
+        var offset = view.storage_offset() - buffer.storage_offset();
+        return view.is_contiguous() && view.dtype == buffer.dtype && offset >= 0 && offset + view.NumberOfElements <= buffer.NumberOfElements;
+    }
+
+    private Tensor Slice(Tensor buffer, Tensor parameter)
+    {
+        using var slice = buffer.narrow(0, parameter.storage_offset() - _values.storage_offset(), parameter.NumberOfElements);
+        return slice.view(parameter.shape);
     }
 
     private void Decay(double learningRate)
@@ -96,18 +127,20 @@ public sealed class AdamW : IDisposable
         var factor = 1.0 - (learningRate * _options.WeightDecay);
         if (!_options.DecayMatricesOnly)
         {
-            _parameters.Values.mul_(factor);
+            _values.mul_(factor);
             return;
         }
 
-        using var matrices = _parameters.Values.narrow(0, 0, _parameters.MatrixElements);
-        matrices.mul_(factor);
+        foreach (var parameter in _parameters.Where(parameter => parameter.Value.dim() >= 2))
+        {
+            parameter.Value.mul_(factor);
+        }
     }
 }
 
 /// <summary>A tensor to train.</summary>
 /// <param name="Name">Unique name; the state is saved under it.</param>
-/// <param name="Value">A contiguous leaf tensor on the CPU, of any floating-point type; made a view of the optimiser's buffer.</param>
+/// <param name="Value">Its values: a contiguous view of the buffer of all values.</param>
 public sealed record TrainableTensor(string Name, Tensor Value);
 
 /// <summary>One parameter in an optimiser, as views of its buffers.</summary>

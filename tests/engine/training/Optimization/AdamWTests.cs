@@ -1,5 +1,4 @@
 using SplitFrozen.Training.Optimization;
-using AdamW = SplitFrozen.Training.Optimization.AdamW;
 using Parameter = TorchSharp.Modules.Parameter;
 using static TorchSharp.torch;
 
@@ -11,8 +10,9 @@ public sealed class AdamWTests
     public void Step_TwoStepsOnAScalar_EqualsHandComputation()
     {
         using var scope = NewDisposeScope();
-        var value = tensor(new[] { 1.0 }, ScalarType.Float64, requires_grad: true);
-        using var optimizer = new AdamW([new("p", value)], new AdamWOptions { WeightDecay = 0.1 });
+        var flat = new FlatTensors(("p", tensor(new[] { 1.0 }, ScalarType.Float64)));
+        var value = flat.Parameters[0].Value;
+        using var optimizer = flat.Optimizer(new AdamWOptions { WeightDecay = 0.1 });
 
         value.grad!.fill_(0.5);
         optimizer.Step(0.01);
@@ -33,22 +33,22 @@ public sealed class AdamWTests
     {
         using var scope = NewDisposeScope();
         var (ours, theirs) = TwinParameters();
-        using var optimizer = new AdamW(Named(ours), new AdamWOptions { WeightDecay = 0.05, Beta1 = 0.8, Beta2 = 0.95 });
+        using var optimizer = ours.Optimizer(new AdamWOptions { WeightDecay = 0.05, Beta1 = 0.8, Beta2 = 0.95 });
         using var peer = optim.AdamW([.. theirs.Select(value => new Parameter(value))], lr: 0.01, beta1: 0.8, beta2: 0.95, weight_decay: 0.05);
         var peerParameters = peer.parameters().ToArray();
 
         for (var step = 0; step < 10; step++)
         {
-            Backpropagate(ours, step);
+            Backpropagate([.. ours.Parameters.Select(parameter => parameter.Value)], step);
             Backpropagate(peerParameters, step);
             optimizer.Step(0.01);
             peer.step();
             peer.zero_grad();
         }
 
-        for (var i = 0; i < ours.Length; i++)
+        for (var i = 0; i < ours.Parameters.Count; i++)
         {
-            Assert.True(ours[i].allclose(peerParameters[i], rtol: 1e-12, atol: 1e-14));
+            Assert.True(ours.Parameters[i].Value.allclose(peerParameters[i], rtol: 1e-12, atol: 1e-14));
         }
     }
 
@@ -56,9 +56,9 @@ public sealed class AdamWTests
     public void Step_DecayOfMatricesOnly_LeavesBiasesWithoutGradientUnchanged()
     {
         using var scope = NewDisposeScope();
-        var bias = ones(3, ScalarType.Float64).requires_grad_();
-        var matrix = ones(new long[] { 2, 3 }, ScalarType.Float64).requires_grad_();
-        using var optimizer = new AdamW([new("bias", bias), new("matrix", matrix)], new AdamWOptions { WeightDecay = 0.1, DecayMatricesOnly = true });
+        var flat = new FlatTensors(("bias", ones(3, ScalarType.Float64)), ("matrix", ones(new long[] { 2, 3 }, ScalarType.Float64)));
+        var (bias, matrix) = (flat.Parameters[0].Value, flat.Parameters[1].Value);
+        using var optimizer = flat.Optimizer(new AdamWOptions { WeightDecay = 0.1, DecayMatricesOnly = true });
         optimizer.Step(0.5);
         Assert.Equal(1.0, bias[0].item<double>());
         Assert.Equal(0.95, matrix[1, 2].item<double>(), 1e-15);
@@ -68,8 +68,9 @@ public sealed class AdamWTests
     public void Step_Afterwards_GradientsAreZeroAndStillAccumulateInPlace()
     {
         using var scope = NewDisposeScope();
-        var value = ones(3, ScalarType.Float64).requires_grad_();
-        using var optimizer = new AdamW([new("p", value)], new AdamWOptions());
+        var flat = new FlatTensors(("p", ones(3, ScalarType.Float64)));
+        var value = flat.Parameters[0].Value;
+        using var optimizer = flat.Optimizer(new AdamWOptions());
         value.sum().backward();
         value.sum().backward();
         Assert.Equal(2.0 * Math.Sqrt(3.0), optimizer.ClipGradients(0), 1e-12);
@@ -81,15 +82,17 @@ public sealed class AdamWTests
     public void State_OfAParameter_HasItsNameShapeAndMoments()
     {
         using var scope = NewDisposeScope();
-        var value = ones(new long[] { 2, 3 }, ScalarType.Float64).requires_grad_();
-        using var optimizer = new AdamW([new("h.0.weight", value)], new AdamWOptions());
+        var flat = new FlatTensors(("h.0.bias", ones(5, ScalarType.Float64)), ("h.0.weight", ones(new long[] { 2, 3 }, ScalarType.Float64)));
+        var value = flat.Parameters[1].Value;
+        using var optimizer = flat.Optimizer(new AdamWOptions());
         value.sum().backward();
         optimizer.Step(0.1);
-        var state = Assert.Single(optimizer.State());
+        var state = optimizer.State().Last();
         Assert.Equal("h.0.weight", state.Name);
         Assert.Equal([2L, 3L], state.FirstMoment.shape);
         Assert.Equal(0.1, state.FirstMoment[1, 2].item<double>(), 1e-15);
         Assert.Equal(0.001, state.SecondMoment[1, 2].item<double>(), 1e-15);
+        using var frozen = no_grad();
         state.Value.fill_(7.0);
         Assert.Equal(7.0, value[0, 0].item<double>());
     }
@@ -114,15 +117,13 @@ public sealed class AdamWTests
         Assert.Equal(4.0, gradients[1].item<double>());
     }
 
-    private static (Tensor[] Ours, Tensor[] Theirs) TwinParameters()
+    private static (FlatTensors Ours, Tensor[] Theirs) TwinParameters()
     {
         manual_seed(5);
         long[][] shapes = [[4, 3], [3], [2, 5]];
-        var ours = shapes.Select(shape => randn(shape, ScalarType.Float64).requires_grad_()).ToArray();
-        return (ours, [.. ours.Select(value => value.detach().clone())]);
+        var initial = shapes.Select(shape => randn(shape, ScalarType.Float64)).ToArray();
+        return (new FlatTensors([.. initial.Select((value, i) => ($"p{i}", value))]), initial);
     }
-
-    private static TrainableTensor[] Named(Tensor[] values) => [.. values.Select((value, i) => new TrainableTensor($"p{i}", value))];
 
     private static void Backpropagate(IReadOnlyList<Tensor> values, int step)
     {

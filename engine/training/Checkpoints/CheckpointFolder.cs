@@ -1,0 +1,111 @@
+using System.Globalization;
+using SplitFrozen.Training.Files;
+using SplitFrozen.Training.Optimization;
+
+namespace SplitFrozen.Training.Checkpoints;
+
+/// <summary>
+/// The checkpoints of one run, <c>checkpoint-&lt;step&gt;.safetensors</c> in a folder. Each is one file that is written whole or
+/// not at all; the last two are kept, so that a damaged one leaves one to fall back on.
+/// </summary>
+/// <param name="path">The folder; made when the first checkpoint is written.</param>
+public sealed class CheckpointFolder(string path)
+{
+    private const int Kept = 2;
+    private const string Prefix = "checkpoint-";
+    private const string Suffix = ".safetensors";
+
+    /// <summary>The folder.</summary>
+    public string Path { get; } = path;
+
+    /// <summary>Opens the stream that a checkpoint is written to; tests let it fail.</summary>
+    internal Func<string, Stream>? OpenStream { get; init; }
+
+    /// <summary>Writes a checkpoint, flushed to the disk, and deletes the oldest beyond two.</summary>
+    /// <param name="position">Where the run stands.</param>
+    /// <param name="optimizer">Parameters and moments.</param>
+    /// <returns>Path of the new file.</returns>
+    /// <exception cref="CheckpointException">The disk refused it; earlier checkpoints are untouched.</exception>
+    public string Write(TrainingPosition position, AdamW optimizer)
+    {
+        ArgumentNullException.ThrowIfNull(position);
+        ArgumentNullException.ThrowIfNull(optimizer);
+        var file = System.IO.Path.Combine(Path, Prefix + position.Step.ToString("D10", CultureInfo.InvariantCulture) + Suffix);
+        try
+        {
+            _ = Directory.CreateDirectory(Path);
+            AtomicFile.Write(file, stream => CheckpointFile.Write(stream, position, optimizer), OpenStream);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException(file, $"cannot be written: {exception.Message} Free space or fix the permissions; the run goes on from the checkpoint before.", exception);
+        }
+
+        foreach (var (_, old) in Files().Skip(Kept))
+        {
+            File.Delete(old);
+        }
+
+        return file;
+    }
+
+    /// <summary>
+    /// Loads the newest good checkpoint into an optimiser with the same parameters, or returns null if there is none at all.
+    /// A damaged file is passed over with a notice; one of another run is refused.
+    /// </summary>
+    /// <param name="optimizer">Gets the parameters and moments. Unchanged unless a checkpoint is loaded.</param>
+    /// <param name="specificationHash">Hash that the checkpoint must carry.</param>
+    /// <param name="notice">Told about damaged files.</param>
+    /// <exception cref="CheckpointException">All checkpoints are damaged, or the newest good one belongs to another run.</exception>
+    public TrainingPosition? ReadLatest(AdamW optimizer, string specificationHash, Action<string>? notice = null)
+    {
+        ArgumentNullException.ThrowIfNull(optimizer);
+        CheckpointException? last = null;
+        foreach (var (_, file) in Files())
+        {
+            CheckpointFile content;
+            try
+            {
+                content = CheckpointFile.Read(file);
+            }
+            catch (CheckpointException exception)
+            {
+                last = exception;
+                notice?.Invoke($"{exception.Message} Trying the checkpoint before it.");
+                continue;
+            }
+
+            if (content.Position.SpecificationHash != specificationHash)
+            {
+                throw new CheckpointException(file, "was written by a run with other settings; use another run folder, or delete its checkpoints to start anew.");
+            }
+
+            content.LoadInto(optimizer);
+            return content.Position;
+        }
+
+        return last is null ? null : throw new CheckpointException(Path, $"no checkpoint can be read; delete them to start anew. The oldest: {last.Message}", last);
+    }
+
+    /// <summary>The checkpoints in the folder, newest first, with their steps.</summary>
+    public IReadOnlyList<(long Step, string File)> Files()
+    {
+        if (!Directory.Exists(Path))
+        {
+            return [];
+        }
+
+        var found = new List<(long Step, string File)>();
+        foreach (var file in Directory.EnumerateFiles(Path, Prefix + "*" + Suffix))
+        {
+            var name = System.IO.Path.GetFileName(file)[Prefix.Length..^Suffix.Length];
+            if (long.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var step))
+            {
+                found.Add((step, file));
+            }
+        }
+
+        found.Sort((a, b) => b.Step.CompareTo(a.Step));
+        return found;
+    }
+}
