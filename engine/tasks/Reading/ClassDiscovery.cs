@@ -27,6 +27,7 @@ internal static class ClassDiscovery
 
         if (names.Count == 1)
         {
+            faults.ThrowIfAny();
             throw new DataException(
                 file, null, column, $"every row has the label '{names.First()}'; classification needs two classes or more (or name them in task.classes)");
         }
