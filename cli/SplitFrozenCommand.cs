@@ -54,12 +54,15 @@ internal static class SplitFrozenCommand
 
     private static async Task ReportAsync(ParseResult parsed, CommandContext context)
     {
-        foreach (var error in parsed.Errors)
+        var command = parsed.CommandResult.Command;
+        IEnumerable<string> faults = command is RootCommand && parsed.UnmatchedTokens is [var verb, ..]
+            ? [$"unknown command '{verb}'; there are {string.Join(", ", command.Subcommands.Select(c => c.Name))}."]
+            : parsed.Errors.Select(error => error.Message);
+        foreach (var fault in faults)
         {
-            await context.Error.WriteLineAsync($"error: {error.Message}").ConfigureAwait(false);
+            await context.Error.WriteLineAsync($"error: {fault}").ConfigureAwait(false);
         }
 
-        var command = parsed.CommandResult.Command;
         var name = command is RootCommand ? "" : command.Name + " ";
         await context.Error.WriteLineAsync($"See: splitfrozen {name}--help").ConfigureAwait(false);
     }
