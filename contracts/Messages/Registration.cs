@@ -23,20 +23,20 @@ public sealed record DeviceProfile(double GigaflopsPerSecond, long MemoryBytes, 
 /// <param name="Manifest">Its samples, training and held-out ones alike.</param>
 /// <param name="Profile">What the device can do; null where it was not measured.</param>
 public sealed record ClientRegistered(
-    string RunId, string ClientId, string Instance, string ModelFingerprint, int Cut, ManifestEntry[] Manifest, DeviceProfile? Profile);
+    string RunId, string ClientId, string Instance, string ModelFingerprint, int Cut, ManifestEntry[] Manifest, DeviceProfile? Profile) : IRunMessage;
 
 /// <summary>
 /// The coordinator listens. Device workers register (again) and the trainer announces itself (again) when they see it, so
 /// that the services may start in any order and the coordinator may restart.
 /// </summary>
-public sealed record CoordinatorReady(string RunId);
+public sealed record CoordinatorReady(string RunId) : IRunMessage;
 
 /// <summary>The coordinator asks a client for the activations of some samples, in this order.</summary>
 /// <param name="RunId">The run.</param>
 /// <param name="ClientId">The client.</param>
 /// <param name="Sequence">Number of this assignment among those of the client, from 0.</param>
 /// <param name="Samples">The samples.</param>
-public sealed record WorkAssigned(string RunId, string ClientId, long Sequence, SampleId[] Samples);
+public sealed record WorkAssigned(string RunId, string ClientId, long Sequence, SampleId[] Samples) : IRunMessage;
 
 /// <summary>
 /// A device worker has published all messages of an assignment and they are confirmed. A sample of it that the
@@ -45,7 +45,7 @@ public sealed record WorkAssigned(string RunId, string ClientId, long Sequence, 
 /// <param name="RunId">The run.</param>
 /// <param name="ClientId">The client.</param>
 /// <param name="Sequence">The assignment's number.</param>
-public sealed record WorkFinished(string RunId, string ClientId, long Sequence);
+public sealed record WorkFinished(string RunId, string ClientId, long Sequence) : IRunMessage;
 
 /// <summary>A device worker reports what a piece of work cost, after its messages are confirmed.</summary>
 /// <param name="RunId">The run.</param>
@@ -56,4 +56,4 @@ public sealed record WorkFinished(string RunId, string ClientId, long Sequence);
 /// <param name="BytesPublished">Message bytes sent.</param>
 /// <param name="ComputeTime">Time spent in the forward.</param>
 public sealed record DeviceProgress(
-    string RunId, string ClientId, int Samples, long Tokens, long ForwardFlops, long BytesPublished, TimeSpan ComputeTime);
+    string RunId, string ClientId, int Samples, long Tokens, long ForwardFlops, long BytesPublished, TimeSpan ComputeTime) : IRunMessage;

@@ -36,7 +36,7 @@ public readonly record struct SampleReference(SampleId Id, string ClientId, int 
 /// <param name="Samples">The samples, in the order in which they are batched.</param>
 public sealed record StepMessage(
     string RunId, long Sequence, long SequenceCount, StepKind Kind, int Epoch, int Step, int TotalSteps, int Part, int Parts,
-    bool EndsEpoch, SampleReference[] Samples);
+    bool EndsEpoch, SampleReference[] Samples) : IRunMessage;
 
 /// <summary>
 /// The trainer announces itself and its position: at its start, and whenever the coordinator says that it is ready. The
@@ -47,10 +47,10 @@ public sealed record StepMessage(
 /// <param name="NextSequence">The first step message that the trainer has not handled.</param>
 /// <param name="Epoch">Epoch of the last applied step; 0 before the first.</param>
 /// <param name="AppliedInEpoch">Samples that were trained on in that epoch, all of them before <paramref name="NextSequence"/>.</param>
-public sealed record TrainerReady(string RunId, string Instance, long NextSequence, int Epoch, SampleId[] AppliedInEpoch);
+public sealed record TrainerReady(string RunId, string Instance, long NextSequence, int Epoch, SampleId[] AppliedInEpoch) : IRunMessage;
 
 /// <summary>The trainer met a gap in the sequence and asks for the step messages from a position on once more.</summary>
-public sealed record StepsRequested(string RunId, long FromSequence);
+public sealed record StepsRequested(string RunId, long FromSequence) : IRunMessage;
 
 /// <summary>The trainer reports that a step's update is applied.</summary>
 /// <param name="RunId">The run.</param>
@@ -66,7 +66,7 @@ public sealed record StepsRequested(string RunId, long FromSequence);
 /// <param name="WaitTime">Time that the trainer waited for this step's data.</param>
 public sealed record StepApplied(
     string RunId, long Sequence, int Epoch, int Step, double Loss, double LearningRate, double GradientNorm,
-    SampleId[] Samples, long Tokens, TimeSpan ComputeTime, TimeSpan WaitTime);
+    SampleId[] Samples, long Tokens, TimeSpan ComputeTime, TimeSpan WaitTime) : IRunMessage;
 
 /// <summary>The trainer has handled one message of an evaluation.</summary>
 /// <param name="RunId">The run.</param>
@@ -75,7 +75,7 @@ public sealed record StepApplied(
 /// <param name="Part">Which message of the evaluation, from 0.</param>
 /// <param name="Parts">Number of messages of the evaluation.</param>
 /// <param name="Samples">Samples in this message.</param>
-public sealed record EvaluationPartFinished(string RunId, long Sequence, int EpochsTrained, int Part, int Parts, int Samples);
+public sealed record EvaluationPartFinished(string RunId, long Sequence, int EpochsTrained, int Part, int Parts, int Samples) : IRunMessage;
 
 /// <summary>The trainer reports the held-out metrics after the last message of an evaluation.</summary>
 /// <param name="RunId">The run.</param>
@@ -85,29 +85,29 @@ public sealed record EvaluationPartFinished(string RunId, long Sequence, int Epo
 /// <param name="Metrics">Metrics by name, for example <c>accuracy</c>, <c>f1</c>, <c>loss</c>.</param>
 /// <param name="Samples">Number of samples evaluated.</param>
 public sealed record EvaluationFinished(
-    string RunId, long Sequence, int EpochsTrained, int Step, IReadOnlyDictionary<string, double> Metrics, int Samples);
+    string RunId, long Sequence, int EpochsTrained, int Step, IReadOnlyDictionary<string, double> Metrics, int Samples) : IRunMessage;
 
 /// <summary>The trainer's state up to and including this sequence is durable; the coordinator may forget it.</summary>
-public sealed record CheckpointWritten(string RunId, long Sequence, int Step);
+public sealed record CheckpointWritten(string RunId, long Sequence, int Step) : IRunMessage;
 
 /// <summary>The trainer found cache entries gone (evicted); the coordinator asks the devices again and repeats the step.</summary>
-public sealed record ActivationsMissing(string RunId, long Sequence, SampleReference[] Samples);
+public sealed record ActivationsMissing(string RunId, long Sequence, SampleReference[] Samples) : IRunMessage;
 
 /// <summary>The trainer has handled the last step message: the adapter is final.</summary>
-public sealed record RunFinished(string RunId, int Steps);
+public sealed record RunFinished(string RunId, int Steps) : IRunMessage;
 
 /// <summary>The run cannot go on; the reason says what to do. Every service of the run stops.</summary>
-public sealed record RunFailed(string RunId, string Reason);
+public sealed record RunFailed(string RunId, string Reason) : IRunMessage;
 
 /// <summary>A sample or message that the coordinator refused, with its reason.</summary>
-public sealed record MessageRejected(string RunId, string ClientId, string Reason);
+public sealed record MessageRejected(string RunId, string ClientId, string Reason) : IRunMessage;
 
 /// <summary>What the coordinator took in: for per-client figures.</summary>
 /// <param name="RunId">The run.</param>
 /// <param name="ClientId">The client.</param>
 /// <param name="Samples">Samples validated and cached from one message.</param>
 /// <param name="Bytes">Bytes of the message body.</param>
-public sealed record ActivationsIngested(string RunId, string ClientId, int Samples, long Bytes);
+public sealed record ActivationsIngested(string RunId, string ClientId, int Samples, long Bytes) : IRunMessage;
 
 /// <summary>The coordinator starts a run's data flow: how much is cached already and how much devices must compute.</summary>
 /// <param name="RunId">The run.</param>
@@ -118,4 +118,4 @@ public sealed record ActivationsIngested(string RunId, string ClientId, int Samp
 /// <param name="SamplesPerClient">Samples (training and held-out) by client id.</param>
 public sealed record RunPlanned(
     string RunId, int TrainSamples, int EvaluationSamples, int CachedSamples, int TotalSteps,
-    IReadOnlyDictionary<string, int> SamplesPerClient);
+    IReadOnlyDictionary<string, int> SamplesPerClient) : IRunMessage;

@@ -13,7 +13,7 @@ namespace SplitFrozen.Coordinator;
 /// <remarks>
 /// Sequences: <c>[evaluation 0] [epoch 0] [evaluation 1] [epoch 1] … [evaluation E]</c>; an evaluation has
 /// <see cref="EvaluationParts"/> messages and an epoch <see cref="StepsPerEpoch"/>. Not thread-safe: it keeps the last
-/// permutation that it drew.
+/// permutations that it drew.
 /// </remarks>
 public sealed class TrainingPlan
 {
@@ -21,8 +21,7 @@ public sealed class TrainingPlan
     private readonly SampleId[] _evaluation;
     private readonly ulong _seed;
     private readonly int _evaluationSamples;
-    private SampleId[] _permutation = [];
-    private int _permutationEpoch = -1;
+    private readonly (int Epoch, SampleId[] Order)[] _permutations = [(-1, []), (-1, [])];
 
     /// <summary>Makes the plan.</summary>
     /// <param name="samples">All samples of the run, training and held-out, in any order, each once.</param>
@@ -88,14 +87,17 @@ public sealed class TrainingPlan
     public SampleId[] Permutation(int epoch)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(epoch);
-        if (_permutationEpoch != epoch)
+
+        // Two are kept: while one epoch is composed, activations are asked for in the next.
+        ref var kept = ref _permutations[epoch % 2];
+        if (kept.Epoch != epoch)
         {
-            _permutation = [.. _training];
-            SeededRandom.ForStream(_seed, "plan", (ulong)epoch).Shuffle<SampleId>(_permutation);
-            _permutationEpoch = epoch;
+            SampleId[] order = [.. _training];
+            SeededRandom.ForStream(_seed, "plan", (ulong)epoch).Shuffle<SampleId>(order);
+            kept = (epoch, order);
         }
 
-        return _permutation;
+        return kept.Order;
     }
 
     /// <summary>What stands at a position of the sequence, without its samples.</summary>

@@ -1,0 +1,209 @@
+using Microsoft.Extensions.Logging;
+using SplitFrozen.ActivationCache;
+using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Wire;
+using SplitFrozen.Messaging;
+using SplitFrozen.ServiceDefaults;
+
+namespace SplitFrozen.Coordinator;
+
+/// <summary>A client's samples are in the cache and the ledger.</summary>
+internal sealed record SamplesIngested(string ClientId, SampleId[] Samples);
+
+/// <summary>A message of a client was refused.</summary>
+internal sealed record DeliveryRefused(string ClientId, string Reason);
+
+/// <summary>
+/// Takes activation messages from all client queues, fairly in bytes, and brings them into the cache: validate, store one
+/// entry per sample, record in the ledger, acknowledge. A message that is refused goes to the dead letters with its
+/// reason. At most <see cref="CoordinatorOptions.IngestConcurrency"/> bodies are in work at once, whatever the number of clients.
+/// </summary>
+internal sealed class ActivationIngest(
+    CoordinatorOptions options,
+    SampleDirectory directory,
+    IActivationSource source,
+    IActivationCache cache,
+    IRunLedger ledger,
+    IControlPlane control,
+    Action<object> report,
+    ILogger logger) : IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly SemaphoreSlim _work = new(0);
+    private readonly DeficitRoundRobin<string> _scheduler = new(1 << 20);
+    private readonly Dictionary<string, ClientQueue> _queues = [];
+
+    /// <summary>Serves the queues of all clients until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var total = directory.Samples.Count;
+        foreach (var client in directory.Samples.GroupBy(entry => entry.Client))
+        {
+            var subscription = await source.SubscribeAsync(options.RunId, client.Key.Id, options.Prefetch, cancellationToken).ConfigureAwait(false);
+            _queues.Add(client.Key.Id, new ClientQueue(client.Key, subscription, Limits(client.Key)));
+            _scheduler.SetWeight(client.Key.Id, Math.Max(1.0 / 16, (double)client.Count() * directory.Clients.Count / total));
+        }
+
+        try
+        {
+            await ServiceTasks.RunAsync(
+                ServeAsync,
+                Enumerable.Repeat<Func<CancellationToken, Task>>(ServeAsync, options.IngestConcurrency - 1)
+                    .Concat(_queues.Values.Select<ClientQueue, Func<CancellationToken, Task>>(queue => token => WatchAsync(queue, token))),
+                cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            foreach (var queue in _queues.Values)
+            {
+                await queue.Subscription.DisposeAsync().ConfigureAwait(false);
+                queue.Drained.Dispose();
+            }
+        }
+    }
+
+    /// <summary>True when no message of the client waits or is in work, as far as is known here.</summary>
+    public bool IsEmpty(string clientId)
+    {
+        lock (_gate)
+        {
+            return _queues.TryGetValue(clientId, out var queue) && !queue.Active && queue.InWork == 0;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _work.Dispose();
+
+    private WireLimits Limits(ClientEntry client) => new()
+    {
+        MaximumBodyBytes = options.MaximumMessageBytes,
+        MaximumTokensPerSample = options.MaximumLength,
+        RunId = options.RunId,
+        ClientId = client.Id,
+        ModelFingerprint = options.ModelFingerprint,
+        Cut = client.Cut,
+        Width = options.Width,
+        WireType = options.WireType,
+        LabelsPerToken = options.LabelsPerToken,
+        LabelLimit = options.LabelBound,
+    };
+
+    private async Task WatchAsync(ClientQueue queue, CancellationToken cancellationToken)
+    {
+        while (await queue.Subscription.WaitAsync(cancellationToken).ConfigureAwait(false))
+        {
+            lock (_gate)
+            {
+                queue.Active = true;
+                _scheduler.Activate(queue.Client.Id);
+            }
+
+            _work.Release(options.IngestConcurrency);
+            await queue.Drained.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task ServeAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            await _work.WaitAsync(cancellationToken).ConfigureAwait(false);
+            while (TryTake(out var queue, out var delivery))
+            {
+                try
+                {
+                    await TakeInAsync(queue!, delivery!, cancellationToken).ConfigureAwait(false);
+                }
+                finally
+                {
+                    lock (_gate)
+                    {
+                        queue!.InWork--;
+                    }
+                }
+            }
+        }
+    }
+
+    private bool TryTake(out ClientQueue? queue, out IActivationDelivery? delivery)
+    {
+        lock (_gate)
+        {
+            while (_scheduler.TryNext(out var clientId))
+            {
+                queue = _queues[clientId!];
+                if (queue.Subscription.TryReceive(out delivery))
+                {
+                    _scheduler.Charge(clientId!, delivery!.Body.Length);
+                    queue.InWork++;
+                    return true;
+                }
+
+                _scheduler.Deactivate(clientId!);
+                queue.Active = false;
+                queue.Drained.Release();
+            }
+
+            (queue, delivery) = (null, null);
+            return false;
+        }
+    }
+
+    private async Task TakeInAsync(ClientQueue queue, IActivationDelivery delivery, CancellationToken cancellationToken)
+    {
+        var clientId = queue.Client.Id;
+        var bytes = delivery.Body.Length;
+        if (!ActivationBatchCodec.TryDecode(delivery.Body, queue.Limits, out var batch, out var reason)
+            || (reason = ManifestFault(batch, clientId)) is not null)
+        {
+            logger.LogWarning("Refused a message of client {Client}: {Reason}", clientId, reason);
+            await delivery.RejectAsync(reason, cancellationToken).ConfigureAwait(false);
+            report(new DeliveryRefused(clientId, reason));
+            await control.PublishAsync(new MessageRejected(options.RunId, clientId, reason), cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        var entries = ActivationBatchCodec.EncodeCacheEntries(batch);
+        var samples = batch.SampleIds;
+        await Task.WhenAll(samples.Select((id, i) => cache.StoreAsync(directory.Key(directory[id]), entries[i], cancellationToken))).ConfigureAwait(false);
+        await ledger.RecordIngestedAsync(options.RunId, [.. samples.Select(id => id.Value)], cancellationToken).ConfigureAwait(false);
+        report(new SamplesIngested(clientId, samples));
+        await delivery.AcknowledgeAsync(cancellationToken).ConfigureAwait(false);
+        await control.PublishAsync(new ActivationsIngested(options.RunId, clientId, samples.Length, bytes), cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Checks the samples against the client's manifest; null when they fit. Only fixed properties of the directory are read.</summary>
+    private string? ManifestFault(ActivationBatch batch, string clientId)
+    {
+        for (var i = 0; i < batch.SampleIds.Length; i++)
+        {
+            var id = batch.SampleIds[i];
+            if (!directory.TryGet(id, out var entry) || entry!.Client.Id != clientId)
+            {
+                return $"Sample {id} is not in the manifest of client '{clientId}'.";
+            }
+
+            if (entry.Length != batch.Lengths[i])
+            {
+                return $"Sample {id} has {batch.Lengths[i]} tokens; the manifest of client '{clientId}' says {entry.Length}.";
+            }
+        }
+
+        return null;
+    }
+
+    private sealed class ClientQueue(ClientEntry client, IActivationSubscription subscription, WireLimits limits)
+    {
+        public ClientEntry Client { get; } = client;
+
+        public IActivationSubscription Subscription { get; } = subscription;
+
+        public WireLimits Limits { get; } = limits;
+
+        public SemaphoreSlim Drained { get; } = new(0, 1);
+
+        public bool Active { get; set; }
+
+        public int InWork { get; set; }
+    }
+}

@@ -1,0 +1,106 @@
+using SplitFrozen.Contracts.Messages;
+
+namespace SplitFrozen.Coordinator;
+
+/// <summary>What became of a registration.</summary>
+internal enum RegistrationOutcome
+{
+    /// <summary>The client is new and taken.</summary>
+    Accepted,
+
+    /// <summary>The same start of the same client again.</summary>
+    Repeated,
+
+    /// <summary>A client of the run with the same data, started anew.</summary>
+    Restarted,
+
+    /// <summary>The client is refused.</summary>
+    Refused,
+}
+
+/// <summary>Checks registrations and knows which expected clients are still to come. Not thread-safe.</summary>
+internal sealed class ClientRegistry(CoordinatorOptions options, SampleDirectory directory)
+{
+    private readonly Dictionary<string, string> _instances = [];
+    private readonly Dictionary<string, string> _refused = [];
+
+    /// <summary>True when every expected client has been taken.</summary>
+    public bool IsComplete => options.Clients.All(_instances.ContainsKey);
+
+    /// <summary>True when every expected client has answered and at least one was refused: waiting would be in vain.</summary>
+    public bool IsHopeless => _refused.Count > 0 && options.Clients.All(client => _instances.ContainsKey(client) || _refused.ContainsKey(client));
+
+    /// <summary>Takes or refuses a registration.</summary>
+    /// <param name="message">The registration.</param>
+    /// <param name="reason">Why it is refused.</param>
+    public RegistrationOutcome Register(ClientRegistered message, out string? reason)
+    {
+        reason = null;
+        if (_instances.TryGetValue(message.ClientId, out var instance))
+        {
+            if (instance == message.Instance)
+            {
+                return RegistrationOutcome.Repeated;
+            }
+
+            reason = Fault(message) ?? Change(message);
+            if (reason is not null)
+            {
+                return RegistrationOutcome.Refused;
+            }
+
+            _instances[message.ClientId] = message.Instance;
+            return RegistrationOutcome.Restarted;
+        }
+
+        reason = Fault(message) ?? directory.Add(message.ClientId, message.Cut, message.Manifest);
+        if (reason is not null)
+        {
+            _refused[message.ClientId] = reason;
+            return RegistrationOutcome.Refused;
+        }
+
+        _refused.Remove(message.ClientId);
+        _instances.Add(message.ClientId, message.Instance);
+        return RegistrationOutcome.Accepted;
+    }
+
+    /// <summary>Names the clients that are still missing, with the reasons of those that were refused.</summary>
+    public string Missing() => string.Join("; ", options.Clients.Where(client => !_instances.ContainsKey(client)).Select(client =>
+        _refused.TryGetValue(client, out var reason) ? $"client '{client}' was refused: {reason}" : $"client '{client}' has not registered"));
+
+    private string? Fault(ClientRegistered message)
+    {
+        if (!options.Clients.Contains(message.ClientId))
+        {
+            return $"the run has no client '{message.ClientId}'";
+        }
+
+        if (message.ModelFingerprint != options.ModelFingerprint)
+        {
+            return $"its model has fingerprint {Short(message.ModelFingerprint)}, the server's has {Short(options.ModelFingerprint)}: "
+                + "copy the same base model to the device";
+        }
+
+        if (message.Cut < 0 || message.Cut > options.Boundary)
+        {
+            return $"its cut {message.Cut} is not in [0, {options.Boundary}], the frozen part of the model";
+        }
+
+        var wrong = Array.FindIndex(message.Manifest, entry => entry.Length < 1 || entry.Length > options.MaximumLength);
+        return wrong < 0
+            ? null
+            : $"sample {message.Manifest[wrong].Id} has {message.Manifest[wrong].Length} tokens; 1 to {options.MaximumLength} are accepted";
+    }
+
+    private string? Change(ClientRegistered message)
+    {
+        var held = directory.Samples.Count(entry => entry.Client.Id == message.ClientId);
+        var same = held == message.Manifest.Length && Array.TrueForAll(message.Manifest, announced =>
+            directory.TryGet(announced.Id, out var entry) && entry!.Client.Id == message.ClientId && entry.Client.Cut == message.Cut
+            && entry.Length == announced.Length && entry.Digest == announced.Digest);
+        return same ? null : "it came back with other data or another cut than it registered with: a run's data cannot change";
+    }
+
+    private static string Short(string fingerprint) => fingerprint.Length <= 16 ? $"'{fingerprint}'" : $"'{fingerprint[..16]}…'";
+}

@@ -1,0 +1,175 @@
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using SplitFrozen.ActivationCache;
+using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Messaging;
+using SplitFrozen.ServiceDefaults;
+
+namespace SplitFrozen.Coordinator;
+
+/// <summary>
+/// The coordinator of one run. It waits for the clients, makes the plan, asks devices for activations that are not in the
+/// cache, takes them in fairly, and publishes steps by reference to the trainer, from the trainer's position on. It holds
+/// no tensors and, but for the registrations, no state that it cannot make again from plan, cache, ledger and trainer.
+/// </summary>
+public sealed class CoordinatorService(
+    CoordinatorOptions options,
+    IControlPlane control,
+    IActivationSource source,
+    IStepPublisher steps,
+    IActivationCache cache,
+    IRunLedger ledger,
+    TimeProvider time,
+    ILogger<CoordinatorService> logger)
+{
+    /// <summary>
+    /// Runs until the trainer has finished, another service failed, or the caller cancels; then it returns. On a fault of
+    /// its own it publishes <see cref="RunFailed"/> and throws.
+    /// </summary>
+    /// <exception cref="CoordinatorException">The run cannot go on; the message says why and what to do.</exception>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await CoordinateAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            logger.LogInformation("Run {Run}: the coordinator stops", options.RunId);
+        }
+        catch (Exception exception)
+        {
+            await control.PublishAsync(new RunFailed(options.RunId, exception.Message), CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    private async Task CoordinateAsync(CancellationToken cancellationToken)
+    {
+        // Unbounded, but what arrives is bounded by what is outstanding: assignments, steps ahead, registrations.
+        var events = Channel.CreateUnbounded<object>(new UnboundedChannelOptions { SingleReader = true });
+        using var subscriptions = Subscribe(events.Writer);
+        var directory = new SampleDirectory(options.ModelFingerprint, options.Width, options.WireType);
+        var registry = new ClientRegistry(options, directory);
+        await control.PublishAsync(new CoordinatorReady(options.RunId), cancellationToken).ConfigureAwait(false);
+        var trainer = await RegisterClientsAsync(registry, events.Reader, cancellationToken).ConfigureAwait(false);
+        var plan = Plan(directory);
+
+        var publication = new StepPublication(steps, ledger);
+        using var ingest = new ActivationIngest(options, directory, source, cache, ledger, control, message => events.Writer.TryWrite(message), logger);
+        var flow = new RunFlow(options, registry, directory, plan, control, cache, ledger, publication, ingest.IsEmpty, time, logger);
+        var cached = await flow.FindCachedAsync(cancellationToken).ConfigureAwait(false);
+        await control.PublishAsync(Planned(directory, plan, cached), cancellationToken).ConfigureAwait(false);
+        await ServiceTasks.RunAsync(
+            token => flow.RunAsync(events.Reader, trainer, token),
+            [ingest.RunAsync, publication.RunAsync, token => TickAsync(events.Writer, token)],
+            cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<TrainerReady?> RegisterClientsAsync(ClientRegistry registry, ChannelReader<object> events, CancellationToken cancellationToken)
+    {
+        using var deadline = options.RegistrationDeadline is { } wait
+            ? new CancellationTokenSource(wait, time)
+            : new CancellationTokenSource();
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
+        TrainerReady? trainer = null;
+        try
+        {
+            while (!registry.IsComplete)
+            {
+                switch (await events.ReadAsync(either.Token).ConfigureAwait(false))
+                {
+                    case TrainerReady ready:
+                        trainer = ready;
+                        break;
+                    case RunFailed failure:
+                        throw new CoordinatorException($"Run '{options.RunId}' failed before it started: {failure.Reason}");
+                    case ClientRegistered registration:
+                        await RegisterAsync(registry, registration, either.Token).ConfigureAwait(false);
+                        break;
+                    default:
+                        break;
+                }
+            }
+        }
+        catch (OperationCanceledException) when (deadline.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw new CoordinatorException($"Run '{options.RunId}': not all clients came within {options.RegistrationDeadline}: {registry.Missing()}");
+        }
+
+        return trainer;
+    }
+
+    private async Task RegisterAsync(ClientRegistry registry, ClientRegistered registration, CancellationToken cancellationToken)
+    {
+        if (registry.Register(registration, out var reason) != RegistrationOutcome.Refused)
+        {
+            return;
+        }
+
+        logger.LogWarning("Refused the registration of client {Client}: {Reason}", registration.ClientId, reason);
+        await control.PublishAsync(new MessageRejected(options.RunId, registration.ClientId, reason!), cancellationToken).ConfigureAwait(false);
+        if (registry.IsHopeless)
+        {
+            throw new CoordinatorException($"Run '{options.RunId}' cannot start: {registry.Missing()}");
+        }
+    }
+
+    private TrainingPlan Plan(SampleDirectory directory)
+    {
+        var ids = directory.Samples.Select(entry => entry.Id).ToArray();
+        return Array.TrueForAll(ids, id => id.IsEvaluation)
+            ? throw new CoordinatorException($"Run '{options.RunId}': the clients hold no training sample. Check the data files and limits of the task.")
+            : new TrainingPlan(ids, options.Seed, options.Epochs, options.BatchSize, options.EvaluationSamples);
+    }
+
+    private RunPlanned Planned(SampleDirectory directory, TrainingPlan plan, int cached)
+    {
+        var perClient = directory.Clients.ToDictionary(client => client.Id, _ => 0);
+        foreach (var entry in directory.Samples)
+        {
+            perClient[entry.Client.Id]++;
+        }
+
+        return new RunPlanned(options.RunId, plan.TrainingSamples, plan.HeldOutSamples, cached, plan.TotalSteps, perClient);
+    }
+
+    private async Task TickAsync(ChannelWriter<object> events, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromTicks(Math.Max(options.RepeatAfter.Ticks / 2, TimeSpan.TicksPerMillisecond)), time);
+        while (await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false))
+        {
+            events.TryWrite(new RecheckDue());
+        }
+    }
+
+    private Subscriptions Subscribe(ChannelWriter<object> events)
+    {
+        var subscriptions = new Subscriptions();
+        On<ClientRegistered>();
+        On<WorkFinished>();
+        On<TrainerReady>();
+        On<StepsRequested>();
+        On<StepApplied>();
+        On<EvaluationPartFinished>();
+        On<CheckpointWritten>();
+        On<ActivationsMissing>();
+        On<RunFinished>();
+        On<RunFailed>();
+        return subscriptions;
+
+        void On<TMessage>()
+            where TMessage : class, IRunMessage
+        {
+            subscriptions.Add(control.Subscribe<TMessage>((message, _) =>
+            {
+                if (message.RunId == options.RunId)
+                {
+                    events.TryWrite(message);
+                }
+
+                return ValueTask.CompletedTask;
+            }));
+        }
+    }
+}

@@ -1,0 +1,191 @@
+using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Wire;
+
+namespace SplitFrozen.Coordinator;
+
+/// <summary>
+/// Hands out work to clients: in the order in which samples are wanted, in assignments of a few samples, with a bound on
+/// what one client has outstanding. Samples of an assignment that its client has finished, and that still have not
+/// arrived, were refused on the way; they are asked again a bounded number of times. Not thread-safe.
+/// </summary>
+internal sealed class WorkAssigner(CoordinatorOptions options)
+{
+    private readonly Dictionary<string, ClientWork> _clients = [];
+
+    // Only these are looked at for new assignments: the cost of an event does not grow with the number of clients.
+    private readonly HashSet<string> _changed = [];
+
+    /// <summary>Wants a sample that is missing; nothing happens when it is on its way or in the cache.</summary>
+    /// <param name="entry">The sample.</param>
+    /// <param name="urgent">Ask for it before what is wanted already: the trainer waits for it.</param>
+    public void Want(SampleEntry entry, bool urgent)
+    {
+        if (entry.State == SampleState.Missing)
+        {
+            entry.State = SampleState.Wanted;
+            var work = Of(entry.Client.Id);
+            _changed.Add(entry.Client.Id);
+            (urgent ? work.Urgent : work.Wanted).Enqueue(entry);
+        }
+    }
+
+    /// <summary>The assignments that clients have room for now.</summary>
+    public IReadOnlyList<WorkAssigned> TakeAssignments()
+    {
+        var assignments = new List<WorkAssigned>();
+        foreach (var clientId in _changed.Order(StringComparer.Ordinal))
+        {
+            var work = _clients[clientId];
+            while (work.Outstanding < options.OutstandingSamples && work.TakeWanted(options.AssignmentSamples) is { Count: > 0 } taken)
+            {
+                var sequence = work.NextSequence++;
+                work.Assignments.Add(sequence, new Assignment(taken));
+                work.Outstanding += taken.Count;
+                foreach (var entry in taken)
+                {
+                    entry.State = SampleState.Assigned;
+                    entry.Assignment = sequence;
+                }
+
+                assignments.Add(new WorkAssigned(options.RunId, clientId, sequence, [.. taken.Select(entry => entry.Id)]));
+            }
+        }
+
+        _changed.Clear();
+        return assignments;
+    }
+
+    /// <summary>A sample's activations are in the cache.</summary>
+    public void Ingested(SampleEntry entry)
+    {
+        Release(entry);
+        entry.State = SampleState.Cached;
+        entry.Attempts = 0;
+    }
+
+    /// <summary>A message of a client was taken in or refused: its queue is moving.</summary>
+    public void Moved(string clientId, DateTimeOffset now) => Of(clientId).LastMove = now;
+
+    /// <summary>A client has published everything of an assignment.</summary>
+    public void Finished(string clientId, long sequence, DateTimeOffset now)
+    {
+        if (_clients.TryGetValue(clientId, out var work) && work.Assignments.TryGetValue(sequence, out var assignment))
+        {
+            assignment.FinishedAt ??= now;
+        }
+    }
+
+    /// <summary>
+    /// Wants again what finished assignments still owe, where the client's queue is empty and has been for
+    /// <see cref="CoordinatorOptions.RepeatAfter"/>.
+    /// </summary>
+    /// <returns>A sample that was asked for too often, or null.</returns>
+    public SampleEntry? RepeatUnanswered(DateTimeOffset now, Func<string, bool> queueIsEmpty)
+    {
+        foreach (var (clientId, work) in _clients)
+        {
+            if (now - work.LastMove < options.RepeatAfter)
+            {
+                continue;
+            }
+
+            var owed = work.Assignments.Values.Where(assignment => now - assignment.FinishedAt >= options.RepeatAfter).ToArray();
+            if (owed.Length == 0 || !queueIsEmpty(clientId))
+            {
+                continue;
+            }
+
+            foreach (var entry in owed.SelectMany(assignment => assignment.Open.Values).ToArray())
+            {
+                Release(entry);
+                entry.Attempts++;
+                if (entry.Attempts >= options.MaximumAttempts)
+                {
+                    entry.State = SampleState.Failed;
+                    return entry;
+                }
+
+                entry.State = SampleState.Missing;
+                Want(entry, urgent: true);
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>A client's device worker was started anew: what it had been asked for is lost and is asked again.</summary>
+    public void Restarted(string clientId)
+    {
+        foreach (var entry in Of(clientId).Assignments.Values.SelectMany(assignment => assignment.Open.Values).ToArray())
+        {
+            Release(entry);
+            entry.State = SampleState.Missing;
+            Want(entry, urgent: true);
+        }
+    }
+
+    private void Release(SampleEntry entry)
+    {
+        if (entry.State != SampleState.Assigned)
+        {
+            return;
+        }
+
+        var work = Of(entry.Client.Id);
+        work.Outstanding--;
+        _changed.Add(entry.Client.Id);
+        var assignment = work.Assignments[entry.Assignment];
+        assignment.Open.Remove(entry.Id);
+        if (assignment.Open.Count == 0)
+        {
+            work.Assignments.Remove(entry.Assignment);
+        }
+    }
+
+    private ClientWork Of(string clientId)
+    {
+        if (!_clients.TryGetValue(clientId, out var work))
+        {
+            _clients.Add(clientId, work = new ClientWork());
+        }
+
+        return work;
+    }
+
+    private sealed class Assignment(IEnumerable<SampleEntry> samples)
+    {
+        public Dictionary<SampleId, SampleEntry> Open { get; } = samples.ToDictionary(entry => entry.Id);
+
+        public DateTimeOffset? FinishedAt { get; set; }
+    }
+
+    private sealed class ClientWork
+    {
+        public Queue<SampleEntry> Urgent { get; } = new();
+
+        public Queue<SampleEntry> Wanted { get; } = new();
+
+        public SortedDictionary<long, Assignment> Assignments { get; } = [];
+
+        public int Outstanding { get; set; }
+
+        public long NextSequence { get; set; }
+
+        public DateTimeOffset LastMove { get; set; } = DateTimeOffset.MinValue;
+
+        /// <summary>The next samples to ask for; those that arrived meanwhile are passed over.</summary>
+        public List<SampleEntry> TakeWanted(int limit)
+        {
+            var taken = new List<SampleEntry>();
+            while (taken.Count < limit && (Urgent.TryDequeue(out var entry) || Wanted.TryDequeue(out entry)))
+            {
+                if (entry.State == SampleState.Wanted)
+                {
+                    taken.Add(entry);
+                }
+            }
+
+            return taken;
+        }
+    }
+}
