@@ -38,7 +38,7 @@ internal sealed class LinearLayer(LayerWeight weight, LayerWeight? bias, bool st
                 {
                     var (rows, gradient) = (held[0], held[1]);
                     trained.AccumulateProduct(storedInOut ? rows.t() : gradient.t(), storedInOut ? gradient : rows);
-                    bias?.Parameter?.Accumulate(gradient.sum(0));
+                    bias?.Parameter?.Accumulate(gradient.sum([0L]));
                 },
                 x!, dy);
         }
