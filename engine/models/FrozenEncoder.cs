@@ -59,14 +59,17 @@ public sealed class FrozenEncoder : IDisposable
     /// <param name="packedTokens">Token ids of all sequences, one after another.</param>
     /// <param name="layout">Lengths of the sequences.</param>
     /// <exception cref="ArgumentException">The ids do not fit the layout, the vocabulary or the positions.</exception>
-    public Tensor Encode(int[] packedTokens, SequenceLayout layout)
+    public Tensor Encode(int[] packedTokens, SequenceLayout layout) => Continue(packedTokens, layout, caches: default);
+
+    /// <summary>As <see cref="Encode"/>, for one sequence's next tokens, given a cache per block.</summary>
+    internal Tensor Continue(int[] packedTokens, SequenceLayout layout, ReadOnlySpan<KeyValueCache> caches)
     {
         ArgumentNullException.ThrowIfNull(packedTokens);
         ArgumentNullException.ThrowIfNull(layout);
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var embedded = _embedding.Forward(packedTokens, layout);
-        return BlockStack.Run(_blocks, embedded, layout).MoveToOuterDisposeScope();
+        return BlockStack.Run(_blocks, embedded, layout, caches).MoveToOuterDisposeScope();
     }
 
     /// <summary>

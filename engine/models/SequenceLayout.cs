@@ -17,6 +17,12 @@ public sealed class SequenceLayout : IDisposable
     /// <summary>Lays out sequences of the given lengths.</summary>
     /// <exception cref="ArgumentException">There is no sequence, or one is empty.</exception>
     public SequenceLayout(int[] lengths)
+        : this(lengths, firstPosition: 0)
+    {
+    }
+
+    /// <summary>Lays out pieces of sequences that all begin at the same position, for continuing a text.</summary>
+    internal SequenceLayout(int[] lengths, int firstPosition)
     {
         ArgumentNullException.ThrowIfNull(lengths);
         if (lengths.Length == 0 || Array.Exists(lengths, length => length < 1))
@@ -25,6 +31,7 @@ public sealed class SequenceLayout : IDisposable
         }
 
         Lengths = lengths;
+        FirstPosition = firstPosition;
         Tokens = lengths.Sum();
         MaximumLength = lengths.Max();
         IsUniform = Array.TrueForAll(lengths, length => length == lengths[0]);
@@ -45,12 +52,15 @@ public sealed class SequenceLayout : IDisposable
     /// <summary>Whether all sequences are equally long, so that rows can be seen as <c>[B, T, H]</c> without copying.</summary>
     public bool IsUniform { get; }
 
+    /// <summary>Position of the first row of every sequence; 0 but where a text is continued.</summary>
+    internal int FirstPosition { get; }
+
     /// <summary>Position of every row within its sequence, i64 <c>[ΣT]</c>.</summary>
     internal Tensor Positions => _positions ??= Make(() => Fill(Tokens, (span, sequence, start, length) =>
     {
         for (var t = 0; t < length; t++)
         {
-            span[start + t] = t;
+            span[start + t] = FirstPosition + t;
         }
     }));
 

@@ -173,6 +173,20 @@ public sealed class UpperModel : IDisposable
         _store.Dispose();
     }
 
+    /// <summary>
+    /// Logits <c>[1, V]</c> after the last of one sequence's next tokens, from their hidden states <c>[n, H]</c> at a cut and a
+    /// cache for every block <c>[fromCut, L)</c>. The caller owns the tensor.
+    /// </summary>
+    internal Tensor NextTokenLogits(Tensor hidden, SequenceLayout layout, int fromCut, ReadOnlySpan<KeyValueCache> caches)
+    {
+        CheckHidden(hidden, layout);
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        TransformerBlock[] blocks = [.. _frozen.AsSpan(fromCut - _options.LowestCut), .. _trained];
+        var top = BlockStack.Run(blocks, Own(hidden), layout, caches);
+        return _head.Logits(_finalNorm.Forward(top.narrow(0, layout.Tokens - 1, 1), tape: null)).MoveToOuterDisposeScope();
+    }
+
     /// <summary>The B half of a pass; called once by the pass.</summary>
     internal void BackwardInput(ForwardPass pass, double lossScale, WeightGradients deferred)
     {

@@ -27,13 +27,18 @@ internal static class BlockStack
     }
 
     /// <summary>Runs frozen blocks; the result is a new tensor, or a new handle of x where there are no blocks.</summary>
-    internal static Tensor Run(ReadOnlySpan<TransformerBlock> blocks, Tensor x, SequenceLayout layout)
+    /// <param name="blocks">The blocks, lowest first.</param>
+    /// <param name="x">Hidden states <c>[ΣT, H]</c>.</param>
+    /// <param name="layout">Lengths of the sequences.</param>
+    /// <param name="caches">One cache per block to continue a single sequence, or none for whole sequences.</param>
+    internal static Tensor Run(
+        ReadOnlySpan<TransformerBlock> blocks, Tensor x, SequenceLayout layout, ReadOnlySpan<KeyValueCache> caches = default)
     {
         var context = new BlockContext(layout, Dropout: null, RowsAfterAttention: null);
         var current = x.alias();
-        foreach (var block in blocks)
+        for (var i = 0; i < blocks.Length; i++)
         {
-            var next = block.Forward(current, context, tape: null);
+            var next = blocks[i].Forward(current, caches.IsEmpty ? context : context with { Cache = caches[i] }, tape: null);
             current.Dispose();
             current = next;
         }

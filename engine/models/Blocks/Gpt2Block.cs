@@ -38,7 +38,7 @@ internal sealed class Gpt2Block : TransformerBlock
         using var scope = NewDisposeScope();
         var qkv = _queryKeyValue.Forward(_norm1.Forward(x, tape), tape, context.Dropout);
         var attended = _attention.Forward(
-            qkv.narrow(1, 0, _width), qkv.narrow(1, _width, _width), qkv.narrow(1, 2 * _width, _width), context.Layout, tape);
+            qkv.narrow(1, 0, _width), qkv.narrow(1, _width, _width), qkv.narrow(1, 2 * _width, _width), context.Layout, tape, context.Cache);
         attended = ChooseRows(attended, context);
         var h = _attentionProjection.Forward(attended, tape, context.Dropout).add_(ChooseRows(x, context));
         var inner = _fullyConnected.Forward(_norm2.Forward(h, tape), tape, context.Dropout);

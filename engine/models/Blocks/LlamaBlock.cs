@@ -50,7 +50,7 @@ internal sealed class LlamaBlock : TransformerBlock
         var q = _rotary.Rotate(_query.Forward(normed, tape, dropout), layout, direction: 1);
         var k = _rotary.Rotate(_key.Forward(normed, tape, dropout), layout, direction: 1);
         var v = _value.Forward(normed, tape, dropout);
-        var attended = ChooseRows(_attention.Forward(q, k, v, layout, tape), context);
+        var attended = ChooseRows(_attention.Forward(q, k, v, layout, tape, context.Cache), context);
         var h = _output.Forward(attended, tape, dropout).add_(ChooseRows(x, context));
         var normed2 = _norm2.Forward(h, tape);
         var gate = _gate.Forward(normed2, tape, dropout);

@@ -8,7 +8,11 @@ namespace SplitFrozen.Models.Blocks;
 /// <param name="Dropout">Masks for adapters, or null.</param>
 /// <param name="RowsAfterAttention">Rows to go on with after the attention, i64 <c>[n]</c>, or null for all: the last block need
 /// not compute rows that no label asks for.</param>
-internal sealed record BlockContext(SequenceLayout Layout, Dropout? Dropout, Tensor? RowsAfterAttention);
+internal sealed record BlockContext(SequenceLayout Layout, Dropout? Dropout, Tensor? RowsAfterAttention)
+{
+    /// <summary>What the block keeps of the one sequence that is being continued, or null for whole sequences.</summary>
+    internal KeyValueCache? Cache { get; init; }
+}
 
 /// <summary>One transformer block over packed rows <c>[ΣT, H]</c>, with its backward pass in two halves.</summary>
 internal abstract class TransformerBlock : IDisposable

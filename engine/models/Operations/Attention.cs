@@ -10,9 +10,20 @@ internal sealed class Attention(int heads, int keyValueHeads, int headWidth)
 {
     /// <summary>
     /// q is <c>[ΣT, heads·d]</c>, k and v <c>[ΣT, keyValueHeads·d]</c>, rows of any stride; the result is <c>[ΣT, heads·d]</c>.
+    /// With a cache, the rows belong to one sequence, follow the cached ones (one row, if there are any) and are added to them.
     /// </summary>
-    internal Tensor Forward(Tensor q, Tensor k, Tensor v, SequenceLayout layout, Tape? tape)
+    internal Tensor Forward(Tensor q, Tensor k, Tensor v, SequenceLayout layout, Tape? tape, KeyValueCache? cache)
     {
+        if (cache is not null)
+        {
+            var first = cache.Length == 0;
+            cache.Append(k, v);
+            if (!first)
+            {
+                return Continue(q, cache);
+            }
+        }
+
         var attended = LocalGraph.Run(
             tape, Attend, Split(q, heads, layout), Split(k, keyValueHeads, layout), Split(v, keyValueHeads, layout));
         return Merge(attended, layout);
@@ -28,6 +39,18 @@ internal sealed class Attention(int heads, int keyValueHeads, int headWidth)
                 .index_copy_(0, layout.PaddedToPacked, gradient);
         var gradients = LocalGraph.Backward(tape, View(padded, heads, layout));
         return (Merge(gradients[0], layout), Merge(gradients[1], layout), Merge(gradients[2], layout));
+    }
+
+    /// <summary>
+    /// The row of one further token <c>[1, heads·d]</c> over all cached ones. The query heads that share a key head are that
+    /// head's rows, so keys need no repeating, and nothing lies in the future, so there is no mask.
+    /// </summary>
+    private Tensor Continue(Tensor q, KeyValueCache cache)
+    {
+        var rows = q.reshape(1, keyValueHeads, heads / keyValueHeads, headWidth);
+        var keys = cache.Keys.view(1, cache.Length, keyValueHeads, headWidth).transpose(1, 2);
+        var values = cache.Values.view(1, cache.Length, keyValueHeads, headWidth).transpose(1, 2);
+        return nn.functional.scaled_dot_product_attention(rows, keys, values).reshape(1, heads * headWidth);
     }
 
     private Tensor Attend(Tensor[] inputs)

@@ -85,7 +85,7 @@ internal sealed class Embedding : IDisposable
             throw new ArgumentException($"There are {packedTokens.Length} token ids, but the layout has {layout.Tokens} tokens.", nameof(packedTokens));
         }
 
-        if (layout.MaximumLength > _folder.Config.MaximumPositions)
+        if (layout.FirstPosition + layout.MaximumLength > _folder.Config.MaximumPositions)
         {
             throw new ArgumentException(
                 $"A sequence has {layout.MaximumLength} tokens; the model has {_folder.Config.MaximumPositions} positions.", nameof(layout));
