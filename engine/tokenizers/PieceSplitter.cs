@@ -106,9 +106,6 @@ internal sealed partial class PieceSplitter(Regex pattern)
     [GeneratedRegex(Gpt2Pattern, RegexOptions.CultureInvariant)]
     private static partial Regex Gpt2Expression();
 
-    // Case folding makes U+017F an s, which .NET's case-insensitive matching does not know.
-    [GeneratedRegex(
-        @"'[sS\u017F]|(?i:'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        RegexOptions.CultureInvariant)]
+    [GeneratedRegex(Llama3Pattern, RegexOptions.CultureInvariant)]
     private static partial Regex Llama3Expression();
 }
