@@ -1,6 +1,5 @@
 using System.Globalization;
 using Google.Protobuf;
-using static SplitFrozen.Tokenizers.SentencePieceModel;
 
 namespace SplitFrozen.Tokenizers;
 
@@ -211,5 +210,37 @@ internal static class SentencePieceReader
         public bool RemoveExtraWhitespaces { get; set; } = true;
 
         public bool EscapeWhitespaces { get; set; } = true;
+    }
+
+    // Field numbers of sentencepiece_model.proto.
+    private static class ModelField
+    {
+        public const int Pieces = 1;
+        public const int Trainer = 2;
+        public const int Normalizer = 3;
+    }
+
+    private static class PieceField
+    {
+        public const int Text = 1;
+        public const int Score = 2;
+        public const int Kind = 3;
+    }
+
+    private static class TrainerField
+    {
+        public const int ModelType = 3;
+        public const int WhitespaceAsSuffix = 24;
+        public const int UnknownId = 40;
+        public const int BeginOfTextId = 41;
+        public const int EndOfTextId = 42;
+    }
+
+    private static class NormalizerField
+    {
+        public const int CharacterMap = 2;
+        public const int AddDummyPrefix = 3;
+        public const int RemoveExtraWhitespaces = 4;
+        public const int EscapeWhitespaces = 5;
     }
 }

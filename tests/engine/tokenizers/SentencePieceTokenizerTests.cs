@@ -8,7 +8,7 @@ public sealed class SentencePieceTokenizerTests
     public void Encode_Stories_EqualsIndependentIds()
     {
         using var folder = new TemporaryFolder();
-        StoriesModel.Read().Write(folder.File("tokenizer.model"));
+        File.WriteAllBytes(folder.File("tokenizer.model"), StoriesModel.Read().ToBytes());
         var tokenizer = TokenizerFolder.Open(folder.Path);
 
         References.AssertAll(tokenizer, "stories");
@@ -102,15 +102,28 @@ public sealed class SentencePieceTokenizerTests
     {
         var pieces = StoriesModel.HostilePieces();
 
-        AssertRefused(new SentencePieceModel(pieces) { EndOfTextId = pieces.Count }, $"names {pieces.Count}");
+        AssertRefused(new SentencePieceModel(pieces) { EndOfTextId = pieces.Count }.ToBytes(), $"names {pieces.Count}");
+    }
+
+    [Fact]
+    public void Open_UnigramModel_IsRefused() =>
+        AssertRefused(new SentencePieceModel(StoriesModel.HostilePieces()).ToBytes(modelType: 1), "unigram");
+
+    [Fact]
+    public void Open_ModelThatNormalisesText_IsRefused()
+    {
+        var model = new SentencePieceModel(StoriesModel.HostilePieces());
+
+        AssertRefused(model.ToBytes(characterMap: "map"), "character map");
+        AssertRefused(model.ToBytes(removeExtraSpaces: true), "extra spaces");
     }
 
     private static void AssertRefused(IEnumerable<SentencePiece> pieces, string expected) =>
-        AssertRefused(new SentencePieceModel([.. pieces]), expected);
+        AssertRefused(new SentencePieceModel([.. pieces]).ToBytes(), expected);
 
-    private static void AssertRefused(SentencePieceModel model, string expected)
+    private static void AssertRefused(byte[] model, string expected)
     {
-        var fault = Assert.Throws<TokenizerFormatException>(() => Open(model.ToBytes()));
+        var fault = Assert.Throws<TokenizerFormatException>(() => Open(model));
         Assert.Contains("tokenizer.model", fault.Message, StringComparison.Ordinal);
         Assert.Contains(expected, fault.Message, StringComparison.Ordinal);
     }
