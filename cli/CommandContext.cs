@@ -24,3 +24,27 @@ internal sealed record CommandContext
     /// <summary>The arguments, for the report's exact command.</summary>
     public IReadOnlyList<string> Arguments { get; init; } = [];
 }
+
+/// <summary>How commands write tables and displays.</summary>
+internal static class CommandConsole
+{
+    private const int WidthWithoutTerminal = 140;
+
+    /// <summary>A console on standard output: colours and redrawing only on a terminal.</summary>
+    public static Spectre.Console.IAnsiConsole Console(this CommandContext context)
+    {
+        var console = Spectre.Console.AnsiConsole.Create(new Spectre.Console.AnsiConsoleSettings
+        {
+            Out = new Spectre.Console.AnsiConsoleOutput(context.Output),
+            Ansi = context.IsTerminal ? Spectre.Console.AnsiSupport.Detect : Spectre.Console.AnsiSupport.No,
+            ColorSystem = context.IsTerminal ? Spectre.Console.ColorSystemSupport.Detect : Spectre.Console.ColorSystemSupport.NoColors,
+            Interactive = context.IsTerminal ? Spectre.Console.InteractionSupport.Detect : Spectre.Console.InteractionSupport.No,
+        });
+        if (!context.IsTerminal)
+        {
+            console.Profile.Width = WidthWithoutTerminal;
+        }
+
+        return console;
+    }
+}
