@@ -1,3 +1,12 @@
+using SplitFrozen.Contracts.Safetensors;
+using SplitFrozen.Coordinator;
+using SplitFrozen.Models;
+using SplitFrozen.Tasks;
+using SplitFrozen.Tokenizers;
+using SplitFrozen.Torch;
+using SplitFrozen.Training.Checkpoints;
+using SplitFrozen.Training.Pretraining;
+
 namespace SplitFrozen.Cli;
 
 /// <summary>Turns an exception into one clear message on standard error and an exit code.</summary>
@@ -12,8 +21,8 @@ internal static class Failure
         }
 
         var code = CodeOf(exception, context);
-        IReadOnlyList<string> lines = exception is InputException input ? input.Faults : [exception.Message];
-        if (code == ExitCodes.Unexpected)
+        IReadOnlyList<string> lines = exception is InputException input ? input.Faults : exception.Message.Split('\n');
+        if (code == ExitCodes.Unexpected && exception is not LibtorchException)
         {
             lines = [$"{exception.GetType().Name}: {exception.Message}", "This is unexpected; run again with SPLITFROZEN_DEBUG=1 for the stack trace."];
         }
@@ -34,8 +43,9 @@ internal static class Failure
     private static int CodeOf(Exception exception, CommandContext context) => exception switch
     {
         OperationCanceledException when context.Interrupted.IsCancellationRequested => ExitCodes.Interrupted,
-        InputException => ExitCodes.BadInput,
-        RunFailedException => ExitCodes.RunFailed,
+        InputException or DataException or ModelFormatException or TokenizerFormatException or SafetensorsException
+            or CheckpointException or CorpusException or PretrainException => ExitCodes.BadInput,
+        RunFailedException or CoordinatorException => ExitCodes.RunFailed,
         _ => ExitCodes.Unexpected,
     };
 }

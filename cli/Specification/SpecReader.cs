@@ -8,11 +8,37 @@ namespace SplitFrozen.Cli.Specification;
 /// <param name="Spec">The spec; where there are faults, values with a fault keep their defaults.</param>
 /// <param name="Faults">All faults; empty when the spec is good.</param>
 /// <param name="File">The spec file as the user named it.</param>
-internal sealed record SpecReading(RunSpec Spec, IReadOnlyList<SpecFault> Faults, string File)
+/// <param name="Origins">Where each value stands, by YAML path.</param>
+internal sealed record SpecReading(RunSpec Spec, IReadOnlyList<SpecFault> Faults, string File, IReadOnlyDictionary<string, string> Origins)
 {
+    /// <summary>
+    /// The same reading with the faults of a validator added, each at the line of its value, or of the section that lacks
+    /// it. A value that could not be read is not reported again.
+    /// </summary>
+    public SpecReading With(IEnumerable<RunSpecFault> faults)
+    {
+        var unread = Faults.Select(fault => fault.Path).ToHashSet(StringComparer.Ordinal);
+        var added = faults
+            .Where(fault => !Ancestors(fault.Path).Any(unread.Contains))
+            .Select(fault => new SpecFault(fault.Path, OriginOf(fault.Path), fault.Message));
+        return this with { Faults = [.. Faults, .. added] };
+    }
+
     /// <summary>The spec, or one error with all faults.</summary>
     /// <exception cref="InputException">There are faults.</exception>
     public RunSpec Required() => Faults.Count == 0 ? Spec : throw new InputException([.. Faults.Select(f => f.ToString())]);
+
+    private string OriginOf(string path) =>
+        Ancestors(path).Select(Origins.GetValueOrDefault).FirstOrDefault(origin => origin is not null) ?? File;
+
+    /// <summary><c>a.b[2]</c>, then <c>a.b</c>, then <c>a</c>.</summary>
+    private static IEnumerable<string> Ancestors(string path)
+    {
+        for (var end = path.Length; end > 0; end = path.AsSpan(0, end).LastIndexOfAny('.', '['))
+        {
+            yield return path[..end];
+        }
+    }
 }
 
 /// <summary>
@@ -44,7 +70,7 @@ internal static class SpecReader
         var faults = new List<SpecFault>();
         if (Parse(text, file, faults) is not { } root)
         {
-            return new SpecReading(new RunSpec(), faults, file);
+            return new SpecReading(new RunSpec(), faults, file, new Dictionary<string, string>());
         }
 
         var origins = new Dictionary<YamlNode, string>(ReferenceEqualityComparer.Instance);
@@ -56,7 +82,7 @@ internal static class SpecReader
         var binder = new SpecBinder(file, origins, environment);
         var spec = binder.Bind(root);
         faults.AddRange(binder.Faults);
-        return new SpecReading(ResolvePaths(spec, file), faults, file);
+        return new SpecReading(ResolvePaths(spec, file), faults, file, binder.Origins);
     }
 
     private static YamlMappingNode? Parse(string text, string file, List<SpecFault> faults)
