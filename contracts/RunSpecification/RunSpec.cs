@@ -68,10 +68,10 @@ public sealed record TaskSpec
     /// <summary><c>sst2</c>, <c>mrpc</c>, <c>mnli</c>, <c>gsm8k</c>, <c>classification</c> or <c>instruction</c>.</summary>
     public string Kind { get; init; } = "";
 
-    /// <summary>Training file; relative to the spec file.</summary>
+    /// <summary>Training file, <c>.tsv</c>, <c>.csv</c> or <c>.jsonl</c>; relative to the spec file.</summary>
     public string Train { get; init; } = "";
 
-    /// <summary>Held-out file; relative to the spec file.</summary>
+    /// <summary>Held-out file, <c>.tsv</c>, <c>.csv</c> or <c>.jsonl</c>; relative to the spec file.</summary>
     public string Evaluation { get; init; } = "";
 
     /// <summary>Longest sample in tokens; longer ones are cut (classification) or left out with a count (language modelling).</summary>
@@ -86,13 +86,13 @@ public sealed record TaskSpec
     /// <summary>Generic tasks: columns that hold the text; two are joined as a pair. Default <c>[text]</c>.</summary>
     public IReadOnlyList<string> TextColumns { get; init; } = [];
 
-    /// <summary>Generic tasks: the label column (classification) or the answer column (instruction).</summary>
+    /// <summary>Generic tasks: the label column (classification, default <c>label</c>) or the answer column (instruction, default <c>answer</c>).</summary>
     public string? TargetColumn { get; init; }
 
     /// <summary>Generic classification: the class names in order; empty takes the sorted set found in the training file.</summary>
     public IReadOnlyList<string> Classes { get; init; } = [];
 
-    /// <summary>Generic instruction: template with <c>{column}</c> fields that makes the prompt.</summary>
+    /// <summary>Generic instruction: template with <c>{column}</c> fields that makes the prompt; without one, each text column stands on a line.</summary>
     public string? PromptTemplate { get; init; }
 
     /// <summary>Language modelling: how many held-out rows to answer by greedy generation after training; 0 for none.</summary>
