@@ -58,18 +58,29 @@ public sealed class FrozenEncoder : IDisposable
     /// <summary>Hidden states <c>[ΣT, H]</c> at the cut, of the compute type. The caller owns the tensor.</summary>
     /// <param name="packedTokens">Token ids of all sequences, one after another.</param>
     /// <param name="layout">Lengths of the sequences.</param>
+    /// <param name="cut">Number of blocks to run, at most <see cref="Cut"/>; null runs all. One encoder so serves devices of different cuts.</param>
     /// <exception cref="ArgumentException">The ids do not fit the layout, the vocabulary or the positions.</exception>
-    public Tensor Encode(int[] packedTokens, SequenceLayout layout) => Continue(packedTokens, layout, caches: default);
+    /// <exception cref="ArgumentOutOfRangeException">The cut is not in <c>[0, Cut]</c>.</exception>
+    public Tensor Encode(int[] packedTokens, SequenceLayout layout, int? cut = null)
+    {
+        var run = cut ?? Cut;
+        ArgumentOutOfRangeException.ThrowIfNegative(run, nameof(cut));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(run, Cut, nameof(cut));
+        return Run(_blocks.AsSpan(0, run), packedTokens, layout, caches: default);
+    }
 
     /// <summary>As <see cref="Encode"/>, for one sequence's next tokens, given a cache per block.</summary>
-    internal Tensor Continue(int[] packedTokens, SequenceLayout layout, ReadOnlySpan<KeyValueCache> caches)
+    internal Tensor Continue(int[] packedTokens, SequenceLayout layout, ReadOnlySpan<KeyValueCache> caches) =>
+        Run(_blocks, packedTokens, layout, caches);
+
+    private Tensor Run(ReadOnlySpan<TransformerBlock> blocks, int[] packedTokens, SequenceLayout layout, ReadOnlySpan<KeyValueCache> caches)
     {
         ArgumentNullException.ThrowIfNull(packedTokens);
         ArgumentNullException.ThrowIfNull(layout);
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var embedded = _embedding.Forward(packedTokens, layout);
-        return BlockStack.Run(_blocks, embedded, layout, caches).MoveToOuterDisposeScope();
+        return BlockStack.Run(blocks, embedded, layout, caches).MoveToOuterDisposeScope();
     }
 
     /// <summary>

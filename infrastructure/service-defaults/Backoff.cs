@@ -1,0 +1,34 @@
+using Polly;
+using Polly.Retry;
+using SplitFrozen.Contracts.Determinism;
+
+namespace SplitFrozen.ServiceDefaults;
+
+/// <summary>The one place that says how to try again.</summary>
+public static class Backoff
+{
+    /// <summary>
+    /// Repeats an operation while its outcome asks for it, for as long as it takes: from 10 ms, doubling to 2 s, with jitter
+    /// so that many devices do not come back together. Exceptions pass through.
+    /// </summary>
+    /// <param name="again">True for an outcome that means "later".</param>
+    /// <param name="time">The clock of the delays.</param>
+    /// <param name="jitterSeed">Seed of the jitter, different for every device.</param>
+    public static ResiliencePipeline<TOutcome> While<TOutcome>(Predicate<TOutcome> again, TimeProvider time, ulong jitterSeed)
+    {
+        ArgumentNullException.ThrowIfNull(again);
+        var jitter = new SeededRandom(jitterSeed);
+        return new ResiliencePipelineBuilder<TOutcome> { TimeProvider = time }
+            .AddRetry(new RetryStrategyOptions<TOutcome>
+            {
+                ShouldHandle = attempt => ValueTask.FromResult(attempt.Outcome.Exception is null && again(attempt.Outcome.Result!)),
+                BackoffType = DelayBackoffType.Exponential,
+                Delay = TimeSpan.FromMilliseconds(10),
+                MaxDelay = TimeSpan.FromSeconds(2),
+                MaxRetryAttempts = int.MaxValue,
+                UseJitter = true,
+                Randomizer = jitter.NextDouble,
+            })
+            .Build();
+    }
+}
