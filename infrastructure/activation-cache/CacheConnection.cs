@@ -1,0 +1,60 @@
+using StackExchange.Redis;
+
+namespace SplitFrozen.ActivationCache;
+
+/// <summary>
+/// The connections to one Redis-protocol server: one for activations and one for the ledger and counters, since large
+/// values stall small ones that share their connection.
+/// </summary>
+public sealed class CacheConnection : IAsyncDisposable
+{
+    private CacheConnection(ConnectionMultiplexer blobs, ConnectionMultiplexer state)
+    {
+        Blobs = blobs;
+        State = state;
+    }
+
+    /// <summary>For activations.</summary>
+    internal ConnectionMultiplexer Blobs { get; }
+
+    /// <summary>For small values.</summary>
+    internal ConnectionMultiplexer State { get; }
+
+    /// <summary>Connects to the server at <paramref name="connectionString"/>, in the form of StackExchange.Redis.</summary>
+    /// <exception cref="CacheException">Nobody answers there.</exception>
+    public static async Task<CacheConnection> ConnectAsync(string connectionString, CancellationToken cancellationToken)
+    {
+        var blobs = await OpenAsync(connectionString, allowAdmin: false, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return new CacheConnection(blobs, await OpenAsync(connectionString, allowAdmin: false, cancellationToken).ConfigureAwait(false));
+        }
+        catch
+        {
+            await blobs.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await Blobs.DisposeAsync().ConfigureAwait(false);
+        await State.DisposeAsync().ConfigureAwait(false);
+    }
+
+    internal static async Task<ConnectionMultiplexer> OpenAsync(string connectionString, bool allowAdmin, CancellationToken cancellationToken)
+    {
+        var options = ConfigurationOptions.Parse(connectionString);
+        options.AllowAdmin = allowAdmin;
+        options.AsyncTimeout = options.SyncTimeout = 60_000;
+        try
+        {
+            return await ConnectionMultiplexer.ConnectAsync(options).WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (RedisConnectionException exception)
+        {
+            throw new CacheException($"No cache server answers at '{string.Join(",", options.EndPoints)}': {exception.Message}", exception);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace SplitFrozen.ActivationCache;
+
+/// <summary>The embedded cache server.</summary>
+public sealed record EmbeddedCacheOptions
+{
+    /// <summary>Folder of the cache; made where it is missing. One process at a time uses it.</summary>
+    [Required]
+    public required string Directory { get; init; }
+
+    /// <summary>
+    /// Bytes that the entries may take, as <see cref="RedisActivationCache"/> is told too. Files are compacted when they
+    /// exceed this by a quarter, so leave that much room on the disk.
+    /// </summary>
+    [Range(1L << 20, long.MaxValue)]
+    public long MaximumBytes { get; init; } = 8L << 30;
+
+    /// <summary>Memory for the newest entries; older ones are read from the folder. The process takes some 150 MB beyond it.</summary>
+    [Range(32L << 20, long.MaxValue)]
+    public long MemoryBytes { get; init; } = 256L << 20;
+
+    /// <summary>How often the state is saved; a process that is killed loses what came after the last save.</summary>
+    public TimeSpan SaveInterval { get; init; } = TimeSpan.FromSeconds(60);
+}

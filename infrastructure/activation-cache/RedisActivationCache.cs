@@ -1,0 +1,156 @@
+using System.Globalization;
+using StackExchange.Redis;
+
+namespace SplitFrozen.ActivationCache;
+
+/// <summary>
+/// Activations in a Redis-protocol server (Redis 7 or Garnet; only commands that both have). Bounded in bytes: every entry
+/// gets a number when it is stored, and the entries with the lowest numbers leave first. Thread-safe; several processes may
+/// share a server, each with the same bound.
+/// </summary>
+public sealed class RedisActivationCache : IActivationCache, IDisposable
+{
+    /// <summary>What an entry takes besides its bytes: its key, its number's record, and the server's own.</summary>
+    private const int OverheadBytes = 256;
+
+    private const int KeysPerFetch = 16;
+    private const int KeysPerCheck = 1024;
+    private const int EntriesPerEviction = 64;
+    private static readonly RedisKey Written = "activations:written";
+    private static readonly RedisKey Evicted = "activations:evicted";
+    private static readonly RedisKey Bytes = "activations:bytes";
+    private static readonly RedisKey EvictionLock = "activations:evicting";
+    private static readonly TimeSpan EvictionLockTime = TimeSpan.FromMinutes(1);
+
+    private readonly IDatabase _blobs;
+    private readonly IDatabase _state;
+    private readonly long _maximumBytes;
+    private readonly SemaphoreSlim _evicting = new(1, 1);
+
+    /// <summary>The cache on a server.</summary>
+    /// <param name="connection">Connections to the server; not owned.</param>
+    /// <param name="maximumBytes">Most bytes of all entries, at least 1 MiB.</param>
+    public RedisActivationCache(CacheConnection connection, long maximumBytes)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maximumBytes, 1L << 20);
+        _blobs = connection.Blobs.GetDatabase();
+        _state = connection.State.GetDatabase();
+        _maximumBytes = maximumBytes;
+    }
+
+    /// <summary>Bytes of all entries now, overhead included.</summary>
+    public async Task<long> BytesAsync(CancellationToken cancellationToken) =>
+        (long)await _state.StringGetAsync(Bytes).WaitAsync(cancellationToken).ConfigureAwait(false);
+
+    /// <inheritdoc/>
+    public async Task StoreAsync(string key, ReadOnlyMemory<byte> entry, CancellationToken cancellationToken)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(key);
+        var size = entry.Length + OverheadBytes;
+        var number = await _state.StringIncrementAsync(Written).WaitAsync(cancellationToken).ConfigureAwait(false);
+
+        // The record comes before the entry: were it the other way round, a crash between them would leave an entry that nothing ever evicts.
+        await _state.StringSetAsync(Record(number), $"{size} {key}").WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (!await _blobs.StringSetAsync(key, entry, when: When.NotExists).WaitAsync(cancellationToken).ConfigureAwait(false))
+        {
+            await _state.KeyDeleteAsync(Record(number)).WaitAsync(cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        var bytes = await _state.StringIncrementAsync(Bytes, size).WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (bytes > _maximumBytes)
+        {
+            await EvictAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<byte[]?[]> FetchAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(keys);
+        var chunks = keys.Chunk(KeysPerFetch).Select(chunk => _blobs.StringGetAsync([.. chunk.Select(key => (RedisKey)key)])).ToArray();
+        var values = await Task.WhenAll(chunks).WaitAsync(cancellationToken).ConfigureAwait(false);
+        return [.. values.SelectMany(chunk => chunk).Select(value => (byte[]?)value)];
+    }
+
+    /// <inheritdoc/>
+    public async Task<bool[]> ContainsAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(keys);
+        var present = new List<bool>(keys.Count);
+        foreach (var chunk in keys.Chunk(KeysPerCheck))
+        {
+            present.AddRange(await Task.WhenAll(chunk.Select(key => _blobs.KeyExistsAsync(key))).WaitAsync(cancellationToken).ConfigureAwait(false));
+        }
+
+        return [.. present];
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _evicting.Dispose();
+
+    private static RedisKey Record(long number) => $"activations:record:{number.ToString(CultureInfo.InvariantCulture)}";
+
+    private async Task EvictAsync(CancellationToken cancellationToken)
+    {
+        // Whoever comes while somebody evicts need not wait: it is being seen to.
+        if (!await _evicting.WaitAsync(TimeSpan.Zero, cancellationToken).ConfigureAwait(false))
+        {
+            return;
+        }
+
+        try
+        {
+            var token = Guid.NewGuid().ToString("N");
+            if (await _state.LockTakeAsync(EvictionLock, token, EvictionLockTime).WaitAsync(cancellationToken).ConfigureAwait(false))
+            {
+                await EvictOldestAsync(cancellationToken).ConfigureAwait(false);
+                await _state.LockReleaseAsync(EvictionLock, token).WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            _evicting.Release();
+        }
+    }
+
+    private async Task EvictOldestAsync(CancellationToken cancellationToken)
+    {
+        // A little more than needed, so that not every store has to evict.
+        var target = _maximumBytes - (_maximumBytes / 32);
+        while (await BytesAsync(cancellationToken).ConfigureAwait(false) > target)
+        {
+            var counters = await _state.StringGetAsync([Evicted, Written]).WaitAsync(cancellationToken).ConfigureAwait(false);
+            var (first, last) = ((long)counters[0] + 1, (long)counters[1]);
+            if (first > last)
+            {
+                return;
+            }
+
+            last = Math.Min(last, first + EntriesPerEviction - 1);
+            RedisKey[] records = [.. Enumerable.Range(0, (int)(last - first + 1)).Select(i => Record(first + i))];
+            var values = await _state.StringGetAsync(records).WaitAsync(cancellationToken).ConfigureAwait(false);
+            var freed = await Task.WhenAll(values.Select(DeleteAsync)).WaitAsync(cancellationToken).ConfigureAwait(false);
+            await Task.WhenAll(
+                _state.StringDecrementAsync(Bytes, freed.Sum()),
+                _state.KeyDeleteAsync(records),
+                _state.StringSetAsync(Evicted, last)).WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Deletes the entry of a record; returns the bytes freed, 0 where it was gone already.</summary>
+    private async Task<long> DeleteAsync(RedisValue record)
+    {
+        if (record.IsNull)
+        {
+            return 0;
+        }
+
+        var text = (string)record!;
+        var space = text.IndexOf(' ', StringComparison.Ordinal);
+        return await _state.KeyDeleteAsync(text[(space + 1)..]).ConfigureAwait(false)
+            ? long.Parse(text.AsSpan(0, space), CultureInfo.InvariantCulture)
+            : 0;
+    }
+}
