@@ -1,5 +1,4 @@
 using SplitFrozen.Contracts.Safetensors;
-using SplitFrozen.Models;
 using SplitFrozen.Torch;
 using SplitFrozen.Training.Files;
 using static TorchSharp.torch;
@@ -16,13 +15,6 @@ internal static class ModelFolderWriter
         "vocab.json", "merges.txt", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
         "generation_config.json",
     ];
-
-    /// <summary>The name that transformers gives a weight, from the canonical one: <c>h.0.…</c> becomes <c>transformer.h.0.…</c>.</summary>
-    public static string FullName(ModelFamily family, string canonical) =>
-        canonical is "lm_head.weight" or "score.weight" ? canonical : Prefix(family) + canonical;
-
-    /// <summary>What transformers puts before the names of a model's body.</summary>
-    public static string Prefix(ModelFamily family) => family == ModelFamily.Gpt2 ? "transformer." : "model.";
 
     /// <summary>Writes the weights; each tensor is made when it is written and disposed afterwards.</summary>
     public static void WriteWeights(string folder, IEnumerable<(string Name, long[] Shape, Func<Tensor> Make)> weights, ScalarType type)

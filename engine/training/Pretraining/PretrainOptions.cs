@@ -1,3 +1,4 @@
+using SplitFrozen.Models;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Training.Pretraining;
@@ -111,6 +112,24 @@ public sealed record PretrainOptions
             }
         }
     }
+
+    /// <summary>Sizes of the model, for a vocabulary.</summary>
+    internal TransformerConfig ModelConfig(int vocabularySize, int endOfText) => new()
+    {
+        Family = ModelFamily.Gpt2,
+        Layers = Layers,
+        Width = Width,
+        Heads = Heads,
+        KeyValueHeads = Heads,
+        HeadWidth = Width / Heads,
+        InnerWidth = 4 * Width,
+        VocabularySize = vocabularySize,
+        MaximumPositions = SequenceLength,
+        NormEpsilon = 1e-5,
+        TieWordEmbeddings = true,
+        EndOfTextId = endOfText,
+        BeginOfTextId = endOfText,
+    };
 }
 
 /// <summary>How far pretraining is, told after every step.</summary>

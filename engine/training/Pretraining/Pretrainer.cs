@@ -36,9 +36,9 @@ public sealed class Pretrainer : IDisposable
         (_options, _output) = (options, output);
         var tokenizer = Tokenizers.TokenizerFolder.Open(options.TokenizerFolder);
         var corpora = Load(options, tokenizer, cancellationToken);
-        _config = Gpt2Initializer.Config(options, tokenizer.VocabularySize, tokenizer.EndOfTextId!.Value);
+        _config = options.ModelConfig(tokenizer.VocabularySize, tokenizer.EndOfTextId!.Value);
         var initial = Path.Combine(output, WorkFolder, "initial");
-        Gpt2Initializer.Write(initial, _config, options.Seed);
+        ModelInitialization.Write(initial, _config, options.Seed);
         _initial = ModelFolder.Open(initial);
         _model = UpperModel.Open(_initial, new UpperModelOptions
         {
@@ -221,7 +221,7 @@ public sealed class Pretrainer : IDisposable
         ModelFolderWriter.WriteWeights(
             _output,
             _model.Parameters.Select(parameter => (
-                ModelFolderWriter.FullName(_config.Family, parameter.Name), parameter.Value.shape, (Func<Tensor>)(() => parameter.Value.alias()))),
+                ModelInitialization.InFile(_config.Family, parameter.Name), parameter.Value.shape, (Func<Tensor>)(() => parameter.Value.alias()))),
             _options.StoreType);
         _config.Write(_output);
         Directory.Delete(Path.Combine(_output, WorkFolder), recursive: true);

@@ -1,0 +1,68 @@
+using SplitFrozen.Models;
+using SplitFrozen.Tasks;
+using SplitFrozen.Tasks.Metrics;
+using static TorchSharp.torch;
+
+namespace SplitFrozen.Training.FineTuning;
+
+/// <summary>Collects the metrics of one evaluation over any number of batches.</summary>
+public sealed class EvaluationAccumulator
+{
+    private readonly ITask _task;
+
+    /// <summary>Starts empty.</summary>
+    public EvaluationAccumulator(ITask task)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        _task = task;
+        Classification = task.Kind == TaskKind.Classification ? new ClassificationMetrics(task.Classes) : null;
+        LanguageModel = task.Kind == TaskKind.LanguageModel ? new LanguageModelMetrics() : null;
+    }
+
+    /// <summary>Counts and loss of a classification task; null for language modelling.</summary>
+    public ClassificationMetrics? Classification { get; }
+
+    /// <summary>Loss and token accuracy of language modelling, and exact match once answers are added; null for classification.</summary>
+    public LanguageModelMetrics? LanguageModel { get; }
+
+    /// <summary>Samples added.</summary>
+    public long Samples { get; private set; }
+
+    /// <summary>Mean cross-entropy over samples, or over counted tokens, in nats.</summary>
+    public double Loss => Classification?.Loss ?? LanguageModel!.Loss;
+
+    /// <summary>The metrics by name: <c>loss</c>, and <c>accuracy</c> and <c>f1</c>, or <c>token_accuracy</c> and <c>exact_match</c>.</summary>
+    public IReadOnlyDictionary<string, double> Metrics()
+    {
+        var metrics = new SortedDictionary<string, double>(StringComparer.Ordinal) { ["loss"] = Loss };
+        if (Classification is not null)
+        {
+            metrics["accuracy"] = Classification.Accuracy;
+            metrics["f1"] = _task.PositiveClass is { } positive ? Classification.F1(positive) : Classification.MacroF1;
+            return metrics;
+        }
+
+        metrics["token_accuracy"] = LanguageModel!.TokenAccuracy;
+        if (LanguageModel.ExactMatch is { } exactMatch)
+        {
+            metrics["exact_match"] = exactMatch;
+        }
+
+        return metrics;
+    }
+
+    /// <summary>Adds one pass; its labels are those that it was made with.</summary>
+    internal void Add(ForwardPass pass, int[] labels, int samples)
+    {
+        Samples += samples;
+        if (Classification is null)
+        {
+            LanguageModel!.AddBatch(pass.Loss, pass.CountedLabels, pass.CorrectPredictions);
+            return;
+        }
+
+        using var best = pass.Logits!.argmax(1);
+        using var predicted = best.to(ScalarType.Int32);
+        Classification.AddBatch(predicted.data<int>().ToArray(), labels, pass.Loss);
+    }
+}

@@ -1,0 +1,64 @@
+using SplitFrozen.Models;
+using static TorchSharp.torch;
+
+namespace SplitFrozen.Training.FineTuning;
+
+/// <summary>Some samples brought to the boundary and packed: hidden states [ΣT, H] in the samples' order, with layout and labels.</summary>
+internal sealed class MicroBatch : IDisposable
+{
+    private MicroBatch(Tensor hidden, SequenceLayout layout, int[] labels, int countedLabels)
+    {
+        Hidden = hidden;
+        Layout = layout;
+        Labels = labels;
+        CountedLabels = countedLabels;
+    }
+
+    public Tensor Hidden { get; }
+
+    public SequenceLayout Layout { get; }
+
+    public int[] Labels { get; }
+
+    public int CountedLabels { get; }
+
+    public static int Count(IEnumerable<TrainingSample> samples) => samples.Sum(sample => sample.Labels.Count(label => label >= 0));
+
+    /// <summary>Runs catch-up once for each cut below the boundary, and restores the order of the samples.</summary>
+    public static MicroBatch Prepare(UpperModel model, TrainingSample[] samples)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        var atBoundary = new Tensor[samples.Length];
+        foreach (var group in Enumerable.Range(0, samples.Length).GroupBy(i => samples[i].Cut))
+        {
+            int[] members = [.. group];
+            if (group.Key == model.Options.Boundary)
+            {
+                Array.ForEach(members, i => atBoundary[i] = samples[i].Hidden);
+                continue;
+            }
+
+            using var layout = Layouts(members.Select(i => samples[i]));
+            var caughtUp = model.CatchUp(cat([.. members.Select(i => samples[i].Hidden)], 0), layout, group.Key);
+            var start = 0L;
+            foreach (var i in members)
+            {
+                var length = samples[i].Hidden.shape[0];
+                atBoundary[i] = caughtUp.narrow(0, start, length);
+                start += length;
+            }
+        }
+
+        var hidden = cat(atBoundary, 0).MoveToOuterDisposeScope();
+        return new MicroBatch(hidden, Layouts(samples), [.. samples.SelectMany(sample => sample.Labels)], Count(samples));
+    }
+
+    public void Dispose()
+    {
+        Hidden.Dispose();
+        Layout.Dispose();
+    }
+
+    private static SequenceLayout Layouts(IEnumerable<TrainingSample> samples) => new([.. samples.Select(sample => (int)sample.Hidden.shape[0])]);
+}
