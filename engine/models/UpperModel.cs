@@ -308,7 +308,9 @@ public sealed class UpperModel : IDisposable
     }
 
     // A handle of its own, which may be disposed.
-    private Tensor Own(Tensor hidden) => hidden.dtype == _options.Compute ? hidden.alias() : hidden.to(_options.Compute);
+    private Tensor Own(Tensor hidden) => hidden.dtype == _options.Compute && hidden.is_contiguous()
+        ? hidden.alias()
+        : hidden.to(_options.Compute).contiguous();
 
     private void CheckHidden(Tensor hidden, SequenceLayout layout)
     {

@@ -1,3 +1,4 @@
+using SplitFrozen.Torch.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -15,6 +16,11 @@ internal static class CrossEntropy
     /// </summary>
     internal static Sums Compute(Tensor logits, ReadOnlySpan<int> targets, double? gradientScale)
     {
+        if (logits.dtype == ScalarType.Float32)
+        {
+            return ComputeFused(logits, targets.ToArray(), gradientScale);
+        }
+
         using var scope = NewDisposeScope();
         var index = tensor(Array.ConvertAll(targets.ToArray(), target => (long)target));
         var logarithms = logits.log_softmax(1);
@@ -27,5 +33,13 @@ internal static class CrossEntropy
         }
 
         return new Sums(loss, (int)correct);
+    }
+
+    private static Sums ComputeFused(Tensor logits, int[] targets, double? gradientScale)
+    {
+        var losses = new double[targets.Length];
+        var correct = new bool[targets.Length];
+        CrossEntropyKernel.Compute(logits, targets, losses, correct, gradientScale);
+        return new Sums(losses.Sum(), correct.Count(hit => hit));
     }
 }

@@ -1,3 +1,4 @@
+using SplitFrozen.Torch.Kernels;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Operations;
@@ -66,8 +67,11 @@ internal sealed class Embedding : IDisposable
         deferred.Defer(
             held =>
             {
-                _ = Table!.GradientToAddTo().index_add_(0, held[1], held[0], 1);
-                _ = _positions?.Parameter!.GradientToAddTo().index_add_(0, held[2], held[0], 1);
+                AddRows(Table!.GradientToAddTo(), held[1], held[0]);
+                if (_positions is not null)
+                {
+                    AddRows(_positions.Parameter!.GradientToAddTo(), held[2], held[0]);
+                }
             },
             gradient, Ids(packedTokens), layout.Positions);
     }
@@ -75,6 +79,18 @@ internal sealed class Embedding : IDisposable
     public void Dispose() => _positions?.Dispose();
 
     private static Tensor Ids(int[] packedTokens) => tensor(Array.ConvertAll(packedTokens, id => (long)id));
+
+    private static void AddRows(Tensor table, Tensor index, Tensor rows)
+    {
+        if (table.dtype == ScalarType.Float32)
+        {
+            RowKernels.AddRows(table, index.data<long>().ToArray(), rows);
+        }
+        else
+        {
+            _ = table.index_add_(0, index, rows, 1);
+        }
+    }
 
     private static long[] PositionShape(TransformerConfig config) => [config.MaximumPositions, config.Width];
 

@@ -1,10 +1,11 @@
+using SplitFrozen.Torch.Kernels;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Operations;
 
 /// <summary>
 /// LayerNorm (Ba et al., 2016) where there is a bias, else RMSNorm (Zhang and Sennrich, 2019), over the last dimension of
-/// packed rows <c>[n, H]</c>.
+/// packed rows <c>[n, H]</c>: the project's fused kernels in f32, torch's otherwise.
 /// </summary>
 internal sealed class Norm(LayerWeight weight, LayerWeight? bias, double epsilon) : IDisposable
 {
@@ -13,26 +14,44 @@ internal sealed class Norm(LayerWeight weight, LayerWeight? bias, double epsilon
 
     internal Tensor Forward(Tensor x, Tape? tape)
     {
-        Tensor[] inputs = Trains || tape is null ? Weights(x) : [x];
-        return LocalGraph.Run(tape, Trains || tape is null ? Apply : leaves => Apply(Weights(leaves[0])), inputs);
+        if (x.dtype != ScalarType.Float32)
+        {
+            return bias is null
+                ? LocalGraph.Run(tape, RootMeanSquare, x, weight.Value)
+                : LocalGraph.Run(tape, Layer, x, weight.Value, bias.Value);
+        }
+
+        tape?.Push(x);
+        return NormKernels.Forward(x, weight.Value, bias?.Value, epsilon);
     }
 
     /// <summary>The gradient of x; gradients of weights are put off.</summary>
     internal Tensor Backward(Tensor dy, Tape tape, WeightGradients deferred)
     {
-        var gradients = LocalGraph.Backward(tape, dy);
+        if (dy.dtype != ScalarType.Float32)
+        {
+            var gradients = LocalGraph.Backward(tape, dy);
+            if (Trains)
+            {
+                deferred.Defer(held => Accumulate(held[0], bias is null ? null : held[1]), [.. gradients.Skip(1)]);
+            }
+
+            return gradients[0];
+        }
+
+        var x = tape.Pop();
         if (Trains)
         {
             deferred.Defer(
                 held =>
                 {
-                    weight.Parameter!.Accumulate(held[0]);
-                    bias?.Parameter!.Accumulate(held[1]);
+                    var (dWeight, dBias) = NormKernels.WeightBackward(held[0], held[1], epsilon, centred: bias is not null);
+                    Accumulate(dWeight, dBias);
                 },
-                [.. gradients.Skip(1)]);
+                x, dy);
         }
 
-        return gradients[0];
+        return NormKernels.Backward(x, weight.Value, dy, epsilon, centred: bias is not null);
     }
 
     public void Dispose()
@@ -41,17 +60,15 @@ internal sealed class Norm(LayerWeight weight, LayerWeight? bias, double epsilon
         bias?.Dispose();
     }
 
-    private Tensor[] Weights(Tensor x) => bias is null ? [x, weight.Value] : [x, weight.Value, bias.Value];
-
-    private Tensor Apply(Tensor[] inputs)
+    private void Accumulate(Tensor dWeight, Tensor? dBias)
     {
-        var x = inputs[0];
-        if (bias is not null)
-        {
-            return nn.functional.layer_norm(x, [x.shape[^1]], inputs[1], inputs[2], epsilon);
-        }
-
-        var reciprocal = (x.square().mean([-1], keepdim: true) + epsilon).rsqrt();
-        return x * reciprocal * inputs[1];
+        weight.Parameter!.Accumulate(dWeight);
+        bias?.Parameter!.Accumulate(dBias!);
     }
+
+    private Tensor Layer(Tensor[] inputs) =>
+        nn.functional.layer_norm(inputs[0], [inputs[0].shape[^1]], inputs[1], inputs[2], epsilon);
+
+    private Tensor RootMeanSquare(Tensor[] inputs) =>
+        inputs[0] * (inputs[0].square().mean([-1], keepdim: true) + epsilon).rsqrt() * inputs[1];
 }
