@@ -1,4 +1,6 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
+using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using SplitFrozen.Tests.Engine.Models;
 using static TorchSharp.torch;
@@ -34,6 +36,21 @@ internal sealed record StoredSteps
 
     private static JsonSerializerOptions Snake { get; } = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
+    /// <summary>The setting of the run, at a constant rate.</summary>
+    [JsonIgnore]
+    public TrainingSpec Spec => new()
+    {
+        BatchSize = Batch,
+        LearningRate = LearningRate,
+        Schedule = "constant",
+        WarmupRatio = 0,
+        Beta1 = Beta1,
+        Beta2 = Beta2,
+        Epsilon = Epsilon,
+        WeightDecay = WeightDecay,
+        MaxGradientNorm = MaximumNorm,
+    };
+
     public static StoredSteps Read(string model, string name) =>
         JsonSerializer.Deserialize<StoredSteps>(File.ReadAllText(Path.Combine(References.Folder, model, $"ten_steps_{name}.json")), Snake)!;
 
@@ -43,9 +60,6 @@ internal sealed record StoredSteps
         using var stored = References.Case(model, name);
         return References.Open(folder, stored, model, "adapter_all", type);
     }
-
-    /// <summary>The samples of a step, batches in turn.</summary>
-    public StoredSample[] At(int step) => [.. Enumerable.Range(step * Batch, Batch).Select(i => Samples[i % Samples.Length])];
 }
 
 /// <summary>One sample: its labels are one class, or one id or −100 per token.</summary>

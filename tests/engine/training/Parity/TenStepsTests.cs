@@ -1,57 +1,73 @@
+using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Models;
 using SplitFrozen.Tests.Engine.Models;
-using SplitFrozen.Training.Optimization;
+using SplitFrozen.Training.FineTuning;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Training.Tests.Parity;
 
-/// <summary>Model, clipping and AdamW together: ten losses and gradient norms against torch.optim.AdamW and clip_grad_norm_.</summary>
+/// <summary>
+/// Model, micro-batches, clipping and AdamW together: ten losses and gradient norms against torch.optim.AdamW and
+/// clip_grad_norm_ over whole batches.
+/// </summary>
 public sealed class TenStepsTests
 {
+    public static TheoryData<string, string, ScalarType, double> Runs
+    {
+        get
+        {
+            var data = new TheoryData<string, string, ScalarType, double>();
+            foreach (var (type, tolerance) in new[] { (ScalarType.Float64, 1e-9), (ScalarType.Float32, 2e-4) })
+            {
+                foreach (var model in new[] { "gpt2", "llama" })
+                {
+                    data.Add(model, "classification", type, tolerance);
+                    data.Add(model, "language_model", type, tolerance);
+                }
+            }
+
+            return data;
+        }
+    }
+
     [Theory]
-    [InlineData("gpt2", "classification", ScalarType.Float64, 1e-9)]
-    [InlineData("gpt2", "language_model", ScalarType.Float64, 1e-9)]
-    [InlineData("llama", "classification", ScalarType.Float64, 1e-9)]
-    [InlineData("llama", "language_model", ScalarType.Float64, 1e-9)]
-    [InlineData("gpt2", "classification", ScalarType.Float32, 2e-4)]
-    [InlineData("gpt2", "language_model", ScalarType.Float32, 2e-4)]
-    [InlineData("llama", "classification", ScalarType.Float32, 2e-4)]
-    [InlineData("llama", "language_model", ScalarType.Float32, 2e-4)]
-    public void TenSteps_OfAdamWWithClipping_HaveTheLossesOfPyTorch(string model, string name, ScalarType type, double tolerance)
+    [MemberData(nameof(Runs))]
+    public void Train_WholeBatches_HasTheLossesOfPyTorch(string model, string name, ScalarType type, double tolerance) =>
+        Check(model, name, type, tolerance, microBatch: 0, mixedCuts: false);
+
+    [Theory]
+    [MemberData(nameof(Runs))]
+    public void Train_UnevenMicroBatchesFromSeveralCuts_HasTheSameLosses(string model, string name, ScalarType type, double tolerance) =>
+        Check(model, name, type, tolerance, microBatch: 3, mixedCuts: true);
+
+    private static void Check(string model, string name, ScalarType type, double tolerance, int microBatch, bool mixedCuts)
     {
         var stored = StoredSteps.Read(model, name);
         using var folder = References.Model(model);
         using var upper = StoredSteps.Open(folder, model, name, type);
-        using var encoder = FrozenEncoder.Open(folder, upper.Options.Boundary, type);
-        using var optimiser = new AdamW(
-            upper.FlatValues, upper.FlatGradients, [.. upper.Parameters.Select(parameter => new TrainableTensor(parameter.Name, parameter.Value))],
-            new AdamWOptions { Beta1 = stored.Beta1, Beta2 = stored.Beta2, Epsilon = stored.Epsilon, WeightDecay = stored.WeightDecay });
+        using var scope = NewDisposeScope();
+        var samples = stored.Samples
+            .Select((sample, row) => Sample(folder, sample, row, mixedCuts ? row % (upper.Options.Boundary + 1) : upper.Options.Boundary, type)).ToArray();
+        using var tuner = new FineTuner(upper, stored.Spec with { MicroBatch = microBatch }, stored.Losses.Length, seed: 1, labelsPerToken: stored.Classes == 0);
         for (var step = 0; step < stored.Losses.Length; step++)
         {
-            var samples = stored.At(step);
-            using var layout = new SequenceLayout([.. samples.Select(sample => sample.Tokens.Length)]);
-            using var hidden = encoder.Encode([.. samples.SelectMany(sample => sample.Tokens)], layout);
-            using var pass = upper.Forward(hidden, layout, [.. samples.SelectMany(sample => sample.LabelIds)], dropoutSeed: 1, training: true);
-            using var deferred = new WeightGradients();
-            pass.BackwardInput(1, deferred);
-            deferred.Run();
-            var norm = optimiser.ClipGradients(stored.MaximumNorm);
-            optimiser.Step(stored.LearningRate);
+            var result = tuner.Train(step, [.. Enumerable.Range(step * stored.Batch, stored.Batch).Select(i => samples[i % samples.Length])]);
 
-            AssertClose(stored.Losses[step], pass.Loss, tolerance, $"loss of step {step}");
-            AssertClose(stored.GradientNorms[step], norm, tolerance, $"gradient norm of step {step}");
+            AssertClose(stored.Losses[step], result.Loss, tolerance, $"loss of step {step}");
+            AssertClose(stored.GradientNorms[step], result.GradientNorm, tolerance, $"gradient norm of step {step}");
         }
 
         foreach (var parameter in upper.Parameters)
         {
-            AssertClose(stored.FinalNorms[parameter.Name], Norm(parameter.Value), tolerance, $"norm of {parameter.Name}");
+            AssertClose(stored.FinalNorms[parameter.Name], parameter.Value.to(ScalarType.Float64).norm().item<double>(), tolerance, $"norm of {parameter.Name}");
         }
     }
 
-    private static double Norm(Tensor value)
+    private static TrainingSample Sample(ModelFolder folder, StoredSample sample, int row, int cut, ScalarType type)
     {
-        using var scope = NewDisposeScope();
-        return value.to(ScalarType.Float64).norm().item<double>();
+        using var encoder = FrozenEncoder.Open(folder, cut, type);
+        using var layout = new SequenceLayout([sample.Tokens.Length]);
+        return new TrainingSample(SampleId.Training(row), cut, encoder.Encode(sample.Tokens, layout), sample.LabelIds);
     }
 
     private static void AssertClose(double expected, double actual, double tolerance, string what) =>
