@@ -31,4 +31,29 @@ public static class Backoff
             })
             .Build();
     }
+
+    /// <summary>
+    /// Repeats an operation on the broker or the cache that failed for a passing reason: from 100 ms, doubling to 10 s, with
+    /// jitter, about a minute in all. The last failure, and any other one, passes through.
+    /// </summary>
+    /// <param name="passing">True for a failure that time may heal, such as a lost connection.</param>
+    /// <param name="time">The clock of the delays.</param>
+    /// <param name="jitterSeed">Seed of the jitter, different for every process.</param>
+    public static ResiliencePipeline OnFailure(Predicate<Exception> passing, TimeProvider time, ulong jitterSeed)
+    {
+        ArgumentNullException.ThrowIfNull(passing);
+        var jitter = new SeededRandom(jitterSeed);
+        return new ResiliencePipelineBuilder { TimeProvider = time }
+            .AddRetry(new RetryStrategyOptions
+            {
+                ShouldHandle = attempt => ValueTask.FromResult(attempt.Outcome.Exception is { } exception && passing(exception)),
+                BackoffType = DelayBackoffType.Exponential,
+                Delay = TimeSpan.FromMilliseconds(100),
+                MaxDelay = TimeSpan.FromSeconds(10),
+                MaxRetryAttempts = 11,
+                UseJitter = true,
+                Randomizer = jitter.NextDouble,
+            })
+            .Build();
+    }
 }
