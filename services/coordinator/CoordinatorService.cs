@@ -102,13 +102,12 @@ public sealed class CoordinatorService(
 
     private async Task RegisterAsync(ClientRegistry registry, ClientRegistered registration, CancellationToken cancellationToken)
     {
-        if (registry.Register(registration, out var reason) != RegistrationOutcome.Refused)
+        if (registry.Register(registration, out var reason) == RegistrationOutcome.Refused)
         {
-            return;
+            logger.LogWarning("Refused the registration of client {Client}: {Reason}", registration.ClientId, reason);
+            await control.PublishAsync(new MessageRejected(options.RunId, registration.ClientId, reason!), cancellationToken).ConfigureAwait(false);
         }
 
-        logger.LogWarning("Refused the registration of client {Client}: {Reason}", registration.ClientId, reason);
-        await control.PublishAsync(new MessageRejected(options.RunId, registration.ClientId, reason!), cancellationToken).ConfigureAwait(false);
         if (registry.IsHopeless)
         {
             throw new CoordinatorException($"Run '{options.RunId}' cannot start: {registry.Missing()}");

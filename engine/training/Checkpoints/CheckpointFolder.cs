@@ -60,6 +60,19 @@ public sealed class CheckpointFolder(string path)
     public TrainingPosition? ReadLatest(AdamW optimizer, string specificationHash, Action<string>? notice = null)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
+        var content = FindLatest(specificationHash, notice);
+        content?.LoadInto(optimizer);
+        return content?.Position;
+    }
+
+    /// <summary>The position of the checkpoint that <see cref="ReadLatest"/> would load, without an optimiser.</summary>
+    /// <param name="specificationHash">Hash that the checkpoint must carry.</param>
+    /// <param name="notice">Told about damaged files.</param>
+    /// <exception cref="CheckpointException">All checkpoints are damaged, or the newest good one belongs to another run.</exception>
+    public TrainingPosition? ReadLatestPosition(string specificationHash, Action<string>? notice = null) => FindLatest(specificationHash, notice)?.Position;
+
+    private CheckpointFile? FindLatest(string specificationHash, Action<string>? notice)
+    {
         CheckpointException? last = null;
         foreach (var (_, file) in Files())
         {
@@ -80,8 +93,7 @@ public sealed class CheckpointFolder(string path)
                 throw new CheckpointException(file, "was written by a run with other settings; use another run folder, or delete its checkpoints to start anew.");
             }
 
-            content.LoadInto(optimizer);
-            return content.Position;
+            return content;
         }
 
         return last is null ? null : throw new CheckpointException(Path, $"no checkpoint can be read; delete them to start anew. The oldest: {last.Message}", last);

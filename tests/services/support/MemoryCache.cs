@@ -1,0 +1,46 @@
+using System.Collections.Concurrent;
+using SplitFrozen.ActivationCache;
+
+namespace SplitFrozen.Services.Tests.Support;
+
+/// <summary>A cache in memory that can lose entries, by order or by a bound in entries (oldest first).</summary>
+internal sealed class MemoryCache(int maximumEntries = int.MaxValue) : IActivationCache
+{
+    private readonly ConcurrentDictionary<string, byte[]> _entries = new();
+    private readonly ConcurrentQueue<string> _order = new();
+
+    public int Count => _entries.Count;
+
+    public int Stored { get; private set; }
+
+    public IReadOnlyDictionary<string, byte[]> Entries => _entries;
+
+    public void Evict(string key) => _entries.TryRemove(key, out _);
+
+    public void Clear() => _entries.Clear();
+
+    public Task StoreAsync(string key, ReadOnlyMemory<byte> entry, CancellationToken cancellationToken)
+    {
+        lock (_order)
+        {
+            Stored++;
+            if (_entries.TryAdd(key, entry.ToArray()))
+            {
+                _order.Enqueue(key);
+            }
+
+            while (_entries.Count > maximumEntries && _order.TryDequeue(out var oldest))
+            {
+                _entries.TryRemove(oldest, out _);
+            }
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public Task<byte[]?[]> FetchAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
+        Task.FromResult(keys.Select(key => _entries.GetValueOrDefault(key)).ToArray());
+
+    public Task<bool[]> ContainsAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
+        Task.FromResult(keys.Select(_entries.ContainsKey).ToArray());
+}
