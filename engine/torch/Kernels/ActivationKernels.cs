@@ -6,7 +6,8 @@ namespace SplitFrozen.Torch.Kernels;
 
 /// <summary>
 /// Elementwise nonlinearities of f32 tensors in one pass over memory each. torch's tanh-GELU costs 34 ms forward and backward on
-/// [4096, 1024], one thread; these cost a few (see <c>bench training-step</c>). All tensors are contiguous and of one shape.
+/// [4096, 1024], one thread; these cost a few (see <c>bench training-step</c>). All tensors are contiguous and of one shape. The loops are compiled with full
+/// optimisation at once: they are called seldom and run long, so tiered compilation would keep them slow for many steps.
 /// </summary>
 public static unsafe class ActivationKernels
 {
@@ -20,14 +21,7 @@ public static unsafe class ActivationKernels
         ArgumentNullException.ThrowIfNull(x);
         var y = empty_like(x);
         var (from, to) = ((nint)FloatMemory.Pointer(x), (nint)FloatMemory.Pointer(y));
-        ForElements(x, (begin, end) =>
-        {
-            for (var i = begin; i < end; i += FloatMemory.Lanes)
-            {
-                var value = FloatMemory.Load((float*)from + i, end - i);
-                FloatMemory.Store(value * VectorMath.Sigmoid(GeluArgument(value)), (float*)to + i, end - i);
-            }
-        });
+        ForElements(x, (begin, end) => GeluRange((float*)from + begin, (float*)to + begin, end - begin));
         return y;
     }
 
@@ -37,17 +31,7 @@ public static unsafe class ActivationKernels
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(dy);
         var (from, gradient) = ((nint)FloatMemory.Pointer(x), (nint)FloatMemory.Pointer(dy));
-        ForElements(x, (begin, end) =>
-        {
-            for (var i = begin; i < end; i += FloatMemory.Lanes)
-            {
-                var value = FloatMemory.Load((float*)from + i, end - i);
-                var sigmoid = VectorMath.Sigmoid(GeluArgument(value));
-                var slope = Vector512.FusedMultiplyAdd(value * value, Vector512.Create(3 * Cubic), Vector512.Create(Linear));
-                var derivative = Vector512.FusedMultiplyAdd(value * slope, sigmoid * (Vector512<float>.One - sigmoid), sigmoid);
-                FloatMemory.Store(FloatMemory.Load((float*)gradient + i, end - i) * derivative, (float*)gradient + i, end - i);
-            }
-        });
+        ForElements(x, (begin, end) => GeluBackwardRange((float*)from + begin, (float*)gradient + begin, end - begin));
     }
 
     /// <summary>SwiGLU's gate <c>silu(gate) · up</c>, in a new tensor.</summary>
@@ -57,15 +41,7 @@ public static unsafe class ActivationKernels
         ArgumentNullException.ThrowIfNull(up);
         var y = empty_like(gate);
         var (first, second, to) = ((nint)FloatMemory.Pointer(gate), (nint)FloatMemory.Pointer(up), (nint)FloatMemory.Pointer(y));
-        ForElements(gate, (begin, end) =>
-        {
-            for (var i = begin; i < end; i += FloatMemory.Lanes)
-            {
-                var value = FloatMemory.Load((float*)first + i, end - i);
-                var product = value * VectorMath.Sigmoid(value) * FloatMemory.Load((float*)second + i, end - i);
-                FloatMemory.Store(product, (float*)to + i, end - i);
-            }
-        });
+        ForElements(gate, (begin, end) => SwiGluRange((float*)first + begin, (float*)second + begin, (float*)to + begin, end - begin));
         return y;
     }
 
@@ -78,19 +54,56 @@ public static unsafe class ActivationKernels
         var (dGate, dUp) = (empty_like(gate), empty_like(up));
         var (first, second, gradient) = ((nint)FloatMemory.Pointer(gate), (nint)FloatMemory.Pointer(up), (nint)FloatMemory.Pointer(dy));
         var (toGate, toUp) = ((nint)FloatMemory.Pointer(dGate), (nint)FloatMemory.Pointer(dUp));
-        ForElements(gate, (begin, end) =>
-        {
-            for (var i = begin; i < end; i += FloatMemory.Lanes)
-            {
-                var value = FloatMemory.Load((float*)first + i, end - i);
-                var outer = FloatMemory.Load((float*)gradient + i, end - i);
-                var sigmoid = VectorMath.Sigmoid(value);
-                var derivative = sigmoid * Vector512.FusedMultiplyAdd(value, Vector512<float>.One - sigmoid, Vector512<float>.One);
-                FloatMemory.Store(outer * FloatMemory.Load((float*)second + i, end - i) * derivative, (float*)toGate + i, end - i);
-                FloatMemory.Store(outer * value * sigmoid, (float*)toUp + i, end - i);
-            }
-        });
+        ForElements(gate, (begin, end) => SwiGluBackwardRange(
+            (float*)first + begin, (float*)second + begin, (float*)gradient + begin, (float*)toGate + begin, (float*)toUp + begin, end - begin));
         return (dGate, dUp);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void GeluRange(float* x, float* y, long count)
+    {
+        for (long i = 0; i < count; i += FloatMemory.Lanes)
+        {
+            var value = FloatMemory.Load(x + i, count - i);
+            FloatMemory.Store(value * VectorMath.Sigmoid(GeluArgument(value)), y + i, count - i);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void GeluBackwardRange(float* x, float* gradient, long count)
+    {
+        for (long i = 0; i < count; i += FloatMemory.Lanes)
+        {
+            var value = FloatMemory.Load(x + i, count - i);
+            var sigmoid = VectorMath.Sigmoid(GeluArgument(value));
+            var slope = Vector512.FusedMultiplyAdd(value * value, Vector512.Create(3 * Cubic), Vector512.Create(Linear));
+            var derivative = Vector512.FusedMultiplyAdd(value * slope, sigmoid * (Vector512<float>.One - sigmoid), sigmoid);
+            FloatMemory.Store(FloatMemory.Load(gradient + i, count - i) * derivative, gradient + i, count - i);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void SwiGluRange(float* gate, float* up, float* y, long count)
+    {
+        for (long i = 0; i < count; i += FloatMemory.Lanes)
+        {
+            var value = FloatMemory.Load(gate + i, count - i);
+            FloatMemory.Store(value * VectorMath.Sigmoid(value) * FloatMemory.Load(up + i, count - i), y + i, count - i);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void SwiGluBackwardRange(float* gate, float* up, float* gradient, float* dGate, float* dUp, long count)
+    {
+        for (long i = 0; i < count; i += FloatMemory.Lanes)
+        {
+            var value = FloatMemory.Load(gate + i, count - i);
+            var outer = FloatMemory.Load(gradient + i, count - i);
+            var sigmoid = VectorMath.Sigmoid(value);
+            var derivative = sigmoid * Vector512.FusedMultiplyAdd(value, Vector512<float>.One - sigmoid, Vector512<float>.One);
+            FloatMemory.Store(outer * FloatMemory.Load(up + i, count - i) * derivative, dGate + i, count - i);
+            FloatMemory.Store(outer * value * sigmoid, dUp + i, count - i);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

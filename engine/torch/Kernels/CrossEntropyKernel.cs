@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using static TorchSharp.torch;
 
@@ -40,6 +41,7 @@ public static unsafe class CrossEntropyKernel
         });
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static (double Loss, bool Correct) Row(float* logits, long classes, int target, float? scale)
     {
         var largestLanes = Vector512.Create(float.NegativeInfinity);
@@ -84,6 +86,7 @@ public static unsafe class CrossEntropyKernel
         return (Math.Log(sum) - (aim - (double)largest), correct);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void ScaleRow(float* row, long classes, float factor)
     {
         for (long i = 0; i < classes; i += FloatMemory.Lanes)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using static TorchSharp.torch;
 
@@ -22,15 +23,8 @@ public static unsafe class NormKernels
         {
             for (var row = begin; row < end; row++)
             {
-                var source = (float*)from + (row * width);
-                var target = (float*)to + (row * width);
-                var (mean, reciprocal) = Moments(source, width, centred: shift != 0, epsilon);
-                for (long i = 0; i < width; i += FloatMemory.Lanes)
-                {
-                    var left = width - i;
-                    var normed = (FloatMemory.Load(source + i, left) - Vector512.Create(mean)) * reciprocal * FloatMemory.Load((float*)scale + i, left);
-                    FloatMemory.Store(shift == 0 ? normed : normed + FloatMemory.Load((float*)shift + i, left), target + i, left);
-                }
+                var at = row * width;
+                ForwardRow((float*)from + at, (float*)scale, (float*)shift, (float*)to + at, width, epsilon);
             }
         });
         GC.KeepAlive(bias);
@@ -75,20 +69,25 @@ public static unsafe class NormKernels
         var (toWeight, toBias) = ((nint)FloatMemory.Pointer(dWeight), (nint)FloatMemory.Pointer(dBias));
         for (long row = 0; row < rows; row++)
         {
-            var (mean, reciprocal) = Moments(from + (row * width), width, centred, epsilon);
-            for (long i = 0; i < width; i += FloatMemory.Lanes)
-            {
-                var (left, at) = (width - i, (row * width) + i);
-                var outer = FloatMemory.Load(gradient + at, left);
-                var normed = (FloatMemory.Load(from + at, left) - Vector512.Create(mean)) * reciprocal;
-                FloatMemory.Store(FloatMemory.Load((float*)toWeight + i, left) + (outer * normed), (float*)toWeight + i, left);
-                FloatMemory.Store(FloatMemory.Load((float*)toBias + i, left) + outer, (float*)toBias + i, left);
-            }
+            WeightBackwardRow(from + (row * width), gradient + (row * width), (float*)toWeight, (float*)toBias, width, epsilon, centred);
         }
 
         return (dWeight, dBias);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void ForwardRow(float* x, float* weight, float* bias, float* y, long width, double epsilon)
+    {
+        var (mean, reciprocal) = Moments(x, width, centred: bias is not null, epsilon);
+        for (long i = 0; i < width; i += FloatMemory.Lanes)
+        {
+            var left = width - i;
+            var normed = (FloatMemory.Load(x + i, left) - Vector512.Create(mean)) * reciprocal * FloatMemory.Load(weight + i, left);
+            FloatMemory.Store(bias is null ? normed : normed + FloatMemory.Load(bias + i, left), y + i, left);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void BackwardRow(float* x, float* weight, float* dy, float* dx, long width, double epsilon, bool centred)
     {
         var (mean, reciprocal) = Moments(x, width, centred, epsilon);
@@ -112,7 +111,22 @@ public static unsafe class NormKernels
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void WeightBackwardRow(float* x, float* dy, float* dWeight, float* dBias, long width, double epsilon, bool centred)
+    {
+        var (mean, reciprocal) = Moments(x, width, centred, epsilon);
+        for (long i = 0; i < width; i += FloatMemory.Lanes)
+        {
+            var left = width - i;
+            var outer = FloatMemory.Load(dy + i, left);
+            var normed = (FloatMemory.Load(x + i, left) - Vector512.Create(mean)) * reciprocal;
+            FloatMemory.Store(FloatMemory.Load(dWeight + i, left) + (outer * normed), dWeight + i, left);
+            FloatMemory.Store(FloatMemory.Load(dBias + i, left) + outer, dBias + i, left);
+        }
+    }
+
     // Mean of a row (0 where it is not centred) and 1 / √(variance + ε).
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static (float Mean, float Reciprocal) Moments(float* x, long width, bool centred, double epsilon)
     {
         var mean = 0f;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Torch.Kernels;
@@ -6,6 +7,7 @@ namespace SplitFrozen.Torch.Kernels;
 public static unsafe class RowKernels
 {
     /// <summary>Adds row t of <paramref name="rows"/> <c>[n, H]</c> to row <c>index[t]</c> of <paramref name="table"/> <c>[V, H]</c>, in order.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void AddRows(Tensor table, ReadOnlySpan<long> index, Tensor rows)
     {
         ArgumentNullException.ThrowIfNull(table);
