@@ -1,5 +1,6 @@
 using System.CommandLine;
-using SplitFrozen.Cli.Specification;
+using SplitFrozen.Cli.LocalRun;
+using SplitFrozen.Torch;
 
 namespace SplitFrozen.Cli.Commands;
 
@@ -14,11 +15,13 @@ internal static class RunCommand
         var output = new Option<string?>("--out") { Description = "Run folder. Default: runs/NAME.", HelpName = "DIR" };
         var fresh = new Option<bool>("--fresh") { Description = "Start over: drop what an earlier run left in the run folder." };
         var command = new Command("run", "Fine-tune a model by a run spec, with all services in this process.") { spec, set, json, output, fresh };
-        command.SetAction((parsed, _) =>
+        command.SetAction(async (parsed, cancellationToken) =>
         {
-            var reading = SpecReader.ReadFile(parsed.GetRequiredValue(spec), parsed.GetValue(set) ?? [], context.Environment);
-            reading.Required();
-            return Task.FromResult(ExitCodes.Success);
+            using var run = RunPreparation.Prepare(parsed.GetRequiredValue(spec), parsed.GetValue(set) ?? [], context.Environment);
+            LibtorchLoader.Load();
+            var folder = parsed.GetValue(output) ?? Path.Combine("runs", run.Spec.Name);
+            var session = new RunSession(context, run, folder, parsed.GetValue(json));
+            return await session.ExecuteAsync(parsed.GetValue(fresh), cancellationToken).ConfigureAwait(false);
         });
         return command;
     }
