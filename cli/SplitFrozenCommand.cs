@@ -26,7 +26,9 @@ internal static class SplitFrozenCommand
             RunCommand.Create(context),
             InspectCommand.Create(context),
             PretrainCommand.Create(context),
+            EvalCommand.Create(context),
             ConvertCommand.Create(context),
+            GenerateCommand.Create(context),
         };
         HelpExamples.Attach(root);
         var parsed = root.Parse(arguments);

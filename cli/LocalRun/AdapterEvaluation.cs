@@ -1,0 +1,79 @@
+using SplitFrozen.Contracts.Wire;
+using SplitFrozen.Models;
+using SplitFrozen.Tasks;
+using SplitFrozen.Training.Export;
+using SplitFrozen.Training.FineTuning;
+using static TorchSharp.torch;
+
+namespace SplitFrozen.Cli.LocalRun;
+
+/// <summary>
+/// Measures an adapter on the held-out split without services: frozen blocks, wire type, upper blocks, as in a run. Must be
+/// called on a compute thread.
+/// </summary>
+internal sealed class AdapterEvaluation(PreparedRun run, AdapterFolder adapter) : IDisposable
+{
+    private readonly UpperModel _upper = adapter.OpenUpper(run.Model);
+    private readonly FrozenEncoder _encoder = FrozenEncoder.Open(run.Model, adapter.Boundary);
+
+    /// <summary>The task's metrics over the whole held-out split.</summary>
+    public IReadOnlyDictionary<string, double> Evaluate(CancellationToken cancellationToken)
+    {
+        var isLanguageModel = run.Data.Task.Kind == TaskKind.LanguageModel;
+        if (!isLanguageModel && adapter.Classes != run.Data.Task.Classes)
+        {
+            throw new InputException($"The adapter has a head for {adapter.Classes} classes, but the task has {run.Data.Task.Classes}.");
+        }
+
+        using var tuner = new FineTuner(_upper, run.Spec.Training, totalSteps: 1, seed: 0, labelsPerToken: isLanguageModel);
+        var accumulator = new EvaluationAccumulator(run.Data.Task);
+        foreach (var batch in run.Data.Evaluation.Chunk(run.Spec.Device.MicroBatch))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            Evaluate(tuner, accumulator, batch);
+        }
+
+        return accumulator.Metrics();
+    }
+
+    /// <summary>Answers the generation examples greedily and counts the exact ones.</summary>
+    public (int Answered, int Correct) Generate(CancellationToken cancellationToken)
+    {
+        var generator = new TextGenerator(_encoder, _upper);
+        var metrics = new LanguageModelMetrics();
+        var stop = new HashSet<int>(new[] { run.Tokenizer.EndOfTextId, run.Model.Config.EndOfTextId, run.Tokenizer.BeginOfTextId }.OfType<int>());
+        var correct = 0;
+        foreach (var example in run.Data.GenerationExamples)
+        {
+            var answer = generator.Generate(example.Prompt, run.Spec.Task.GenerateTokens, stop, cancellationToken);
+            correct += metrics.AddAnswer(run.Tokenizer.Decode(answer), example) ? 1 : 0;
+        }
+
+        return (run.Data.GenerationExamples.Count, correct);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _encoder.Dispose();
+        _upper.Dispose();
+    }
+
+    private void Evaluate(FineTuner tuner, EvaluationAccumulator accumulator, EncodedSample[] batch)
+    {
+        using var scope = NewDisposeScope();
+        using var layout = new SequenceLayout(Array.ConvertAll(batch, sample => sample.Tokens.Length));
+        var wireType = run.Spec.Device.WireType;
+        var (states, scales) = HiddenStateCodec.Encode(_encoder.Encode([.. batch.SelectMany(sample => sample.Tokens)], layout), wireType);
+        var hidden = HiddenStateCodec.Decode(states, scales, layout.Tokens, _encoder.Width, wireType);
+        var samples = new TrainingSample[batch.Length];
+        var row = 0L;
+        for (var i = 0; i < batch.Length; i++)
+        {
+            samples[i] = new TrainingSample(batch[i].Id, adapter.Boundary, hidden.narrow(0, row, batch[i].Tokens.Length), batch[i].Labels);
+            row += batch[i].Tokens.Length;
+        }
+
+        tuner.EvaluateInto(accumulator, samples);
+    }
+}
