@@ -1,4 +1,4 @@
-using SplitFrozen.Contracts.Wire;
+using SplitFrozen.Tasks.Metrics;
 using SplitFrozen.Models;
 using SplitFrozen.Tasks;
 using SplitFrozen.Training.Export;

@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Logging;
 using SplitFrozen.ActivationCache;
-using SplitFrozen.Cli.Display;
 using SplitFrozen.Cli.Events;
 using SplitFrozen.Coordinator;
 using SplitFrozen.DeviceWorker;

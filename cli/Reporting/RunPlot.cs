@@ -10,9 +10,10 @@ internal static class RunPlot
     private const string LossColour = "#1f77b4";
     private const string MetricColour = "#d62728";
 
-    /// <summary>The SVG text; <paramref name="metric"/> is the headline metric of the task.</summary>
-    public static string Draw(string title, RunProgressView run, string metric)
+    /// <summary>The SVG text; <paramref name="headline"/> is the headline metric of the task, replaced by the loss where evaluations lack it.</summary>
+    public static string Draw(string title, RunProgressView run, string headline)
     {
+        var metric = run.Evaluations.Values.Any(evaluation => evaluation.Metrics.ContainsKey(headline)) ? headline : "loss";
         var losses = run.Steps.Values.Where(step => double.IsFinite(step.Loss)).Select(step => (X: step.Step + 1.0, Y: step.Loss)).ToArray();
         var held = run.Evaluations.Values.Where(e => e.Metrics.ContainsKey(metric)).Select(e => (X: (double)e.Step, Y: e.Metrics[metric])).ToArray();
         var x = (0.0, Math.Max(1, losses.Select(p => p.X).Concat(held.Select(p => p.X)).DefaultIfEmpty(1).Max()));
