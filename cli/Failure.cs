@@ -1,3 +1,4 @@
+using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Safetensors;
 using SplitFrozen.Coordinator;
 using SplitFrozen.Models;
@@ -5,6 +6,7 @@ using SplitFrozen.Tasks;
 using SplitFrozen.Tokenizers;
 using SplitFrozen.Torch;
 using SplitFrozen.Training.Checkpoints;
+using SplitFrozen.Training.Export;
 using SplitFrozen.Training.Pretraining;
 
 namespace SplitFrozen.Cli;
@@ -44,7 +46,7 @@ internal static class Failure
     {
         OperationCanceledException when context.Interrupted.IsCancellationRequested => ExitCodes.Interrupted,
         InputException or DataException or ModelFormatException or TokenizerFormatException or SafetensorsException
-            or CheckpointException or CorpusException or PretrainException => ExitCodes.BadInput,
+            or CheckpointException or CorpusException or PretrainException or AdapterException or CacheException => ExitCodes.BadInput,
         RunFailedException or CoordinatorException => ExitCodes.RunFailed,
         _ => ExitCodes.Unexpected,
     };

@@ -27,6 +27,7 @@ internal static class SplitFrozenCommand
             InspectCommand.Create(context),
             PretrainCommand.Create(context),
             EvalCommand.Create(context),
+            ExportCommand.Create(context),
             ConvertCommand.Create(context),
             GenerateCommand.Create(context),
         };

@@ -20,7 +20,7 @@ internal static class EvalCommand
         command.SetAction(async (parsed, cancellationToken) =>
         {
             using var run = RunPreparation.Prepare(parsed.GetRequiredValue(spec), parsed.GetValue(set) ?? [], context.Environment);
-            var folder = AdapterFolder.Open(parsed.GetRequiredValue(adapter));
+            var folder = PeftAdapter.Read(parsed.GetRequiredValue(adapter));
             using var thread = new ComputeThread("eval", run.Spec.Training.Threads);
             var metrics = await thread.RunAsync(() => Evaluate(run, folder, cancellationToken), cancellationToken).ConfigureAwait(false);
             if (parsed.GetValue(json))
@@ -41,7 +41,7 @@ internal static class EvalCommand
         return command;
     }
 
-    private static Dictionary<string, double> Evaluate(PreparedRun run, AdapterFolder adapter, CancellationToken cancellationToken)
+    private static Dictionary<string, double> Evaluate(PreparedRun run, PeftAdapter adapter, CancellationToken cancellationToken)
     {
         using var evaluation = new AdapterEvaluation(run, adapter);
         var metrics = evaluation.Evaluate(cancellationToken).ToDictionary();

@@ -33,15 +33,15 @@ internal static class GenerateCommand
     {
         using var folder = ModelFolder.Open(modelPath);
         var tokenizer = TokenizerFolder.Open(modelPath);
-        var adapter = adapterPath is null ? null : AdapterFolder.Open(adapterPath);
+        var adapter = adapterPath is null ? null : PeftAdapter.Read(adapterPath);
         if (adapter is { Classes: > 0 })
         {
             throw new InputException($"{adapterPath}: this adapter classifies; text comes from an adapter of a language-modelling task.");
         }
 
-        var boundary = adapter?.Boundary ?? 0;
+        var boundary = adapter?.Boundary(folder.Config) ?? 0;
         using var encoder = FrozenEncoder.Open(folder, boundary);
-        using var upper = adapter?.OpenUpper(folder)
+        using var upper = adapter?.Open(folder)
             ?? UpperModel.Open(folder, new UpperModelOptions { LowestCut = 0, Boundary = 0, Head = HeadKind.LanguageModel });
         var content = tokenizer.Encode(prompt);
         int[] encoded = tokenizer.BeginOfTextId is { } begin ? [begin, .. content] : content;

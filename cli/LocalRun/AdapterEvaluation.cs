@@ -1,5 +1,5 @@
-using SplitFrozen.Tasks.Metrics;
 using SplitFrozen.Models;
+using SplitFrozen.Tasks.Metrics;
 using SplitFrozen.Tasks;
 using SplitFrozen.Training.Export;
 using SplitFrozen.Training.FineTuning;
@@ -11,10 +11,10 @@ namespace SplitFrozen.Cli.LocalRun;
 /// Measures an adapter on the held-out split without services: frozen blocks, wire type, upper blocks, as in a run. Must be
 /// called on a compute thread.
 /// </summary>
-internal sealed class AdapterEvaluation(PreparedRun run, AdapterFolder adapter) : IDisposable
+internal sealed class AdapterEvaluation(PreparedRun run, PeftAdapter adapter) : IDisposable
 {
-    private readonly UpperModel _upper = adapter.OpenUpper(run.Model);
-    private readonly FrozenEncoder _encoder = FrozenEncoder.Open(run.Model, adapter.Boundary);
+    private readonly UpperModel _upper = adapter.Open(run.Model);
+    private readonly FrozenEncoder _encoder = FrozenEncoder.Open(run.Model, adapter.Boundary(run.Model.Config));
 
     /// <summary>The task's metrics over the whole held-out split.</summary>
     public IReadOnlyDictionary<string, double> Evaluate(CancellationToken cancellationToken)
@@ -70,7 +70,7 @@ internal sealed class AdapterEvaluation(PreparedRun run, AdapterFolder adapter) 
         var row = 0L;
         for (var i = 0; i < batch.Length; i++)
         {
-            samples[i] = new TrainingSample(batch[i].Id, adapter.Boundary, hidden.narrow(0, row, batch[i].Tokens.Length), batch[i].Labels);
+            samples[i] = new TrainingSample(batch[i].Id, _encoder.Cut, hidden.narrow(0, row, batch[i].Tokens.Length), batch[i].Labels);
             row += batch[i].Tokens.Length;
         }
 

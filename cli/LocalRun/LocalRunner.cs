@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Microsoft.Extensions.Logging;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Cli.Events;
@@ -31,13 +32,14 @@ internal sealed class LocalRunner(PreparedRun run, RunFolder folder, string runI
         var ledger = new RedisRunLedger(connection);
         await using var control = new InProcessControlPlane();
         using var recorder = new RunRecorder(control, runId, observers, time);
-        await ServeAsync(control, cache, ledger, cancellationToken).ConfigureAwait(false);
+        var fault = await FaultOf(ServeAsync(control, cache, ledger, cancellationToken)).ConfigureAwait(false);
         await recorder.DrainAsync().ConfigureAwait(false);
         if (recorder.Failure is { } reason)
         {
-            throw new RunFailedException(reason);
+            throw new RunFailedException(reason, fault?.SourceException);
         }
 
+        fault?.Throw();
         cancellationToken.ThrowIfCancellationRequested();
         if (!recorder.Finished)
         {
@@ -45,6 +47,22 @@ internal sealed class LocalRunner(PreparedRun run, RunFolder folder, string runI
         }
 
         await ledger.DeleteAsync(runId, CancellationToken.None).ConfigureAwait(false);
+    }
+
+    /// <summary>The events that were sent before a fault must still reach the observers, so it is kept until they have.</summary>
+    private static async Task<ExceptionDispatchInfo?> FaultOf(Task work)
+    {
+        try
+        {
+            await work.ConfigureAwait(false);
+            return null;
+        }
+#pragma warning disable CA1031 // Whatever it is, the caller throws it again.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            return ExceptionDispatchInfo.Capture(exception);
+        }
     }
 
     private async Task ServeAsync(InProcessControlPlane control, RedisActivationCache cache, RedisRunLedger ledger, CancellationToken cancellationToken)

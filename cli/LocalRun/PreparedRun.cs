@@ -41,7 +41,7 @@ internal sealed class PreparedRun : IDisposable
         : null;
 
     /// <summary>The run's record in its folder.</summary>
-    public RunRecord Record(string runId) => new(runId, Model.Fingerprint, DataDigest(), Finished: false);
+    public RunRecord Record(string runId) => new(runId, Model.Fingerprint, DataDigest(), Data.Task.ClassNames, Finished: false);
 
     /// <summary>What the report says about the run.</summary>
     public RunFacts Facts(string command, string folder, long trainableParameters) => new(

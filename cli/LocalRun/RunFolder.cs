@@ -22,8 +22,9 @@ internal enum RunState
 /// <param name="RunId">Id of the run in messages and in the ledger.</param>
 /// <param name="ModelFingerprint">Fingerprint of the base model.</param>
 /// <param name="DataDigest">Digest of all encoded samples in order.</param>
+/// <param name="ClassNames">Classes of the task by index; empty for language modelling.</param>
 /// <param name="Finished">True once the adapter and the report are written.</param>
-internal sealed record RunRecord(string RunId, string ModelFingerprint, string DataDigest, bool Finished);
+internal sealed record RunRecord(string RunId, string ModelFingerprint, string DataDigest, IReadOnlyList<string> ClassNames, bool Finished);
 
 /// <summary>The folder of one run and the names in it. Held by one process at a time.</summary>
 internal sealed class RunFolder : IDisposable
@@ -102,6 +103,16 @@ internal sealed class RunFolder : IDisposable
         }
 
         return earlier.Finished ? RunState.Finished : RunState.Interrupted;
+    }
+
+    /// <summary>The resolved spec and the record of the run in a folder.</summary>
+    /// <exception cref="InputException">The folder is no run folder.</exception>
+    public static (RunSpec Spec, RunRecord Record) Read(string path)
+    {
+        var (spec, record) = (System.IO.Path.Combine(path, "spec.yaml"), System.IO.Path.Combine(path, "run.json"));
+        return File.Exists(spec) && File.Exists(record)
+            ? (SpecReader.ReadFile(spec, [], Environment.GetEnvironmentVariable).Required(), ReadRecord(record))
+            : throw new InputException($"{path}: this is no run folder; it needs spec.yaml and run.json.");
     }
 
     /// <summary>Makes the folder (clearing an earlier run when <paramref name="fresh"/>), and holds it until disposed.</summary>

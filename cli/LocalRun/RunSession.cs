@@ -47,9 +47,9 @@ internal sealed class RunSession(CommandContext context, PreparedRun run, string
             var work = runner.RunAsync(observers, cancellationToken);
             await (live?.RunAsync(work) ?? Task.CompletedTask).ConfigureAwait(false);
             await work.ConfigureAwait(false);
-            await AdapterExport.WriteAsync(run, folder, observers, context, cancellationToken).ConfigureAwait(false);
+            var parameters = await RunCompletion.FinishAsync(run, folder, Publish, context.Time, cancellationToken).ConfigureAwait(false);
             Publish(Ended("finished", null));
-            Report(folder);
+            Report(folder, parameters);
             folder.MarkFinished();
             Summarize(folder);
             return ExitCodes.Success;
@@ -92,9 +92,9 @@ internal sealed class RunSession(CommandContext context, PreparedRun run, string
         return ExitCodes.Success;
     }
 
-    private void Report(RunFolder folder)
+    private void Report(RunFolder folder, long trainedParameters)
     {
-        var facts = run.Facts(Command(), folder.Path, AdapterExport.TrainedParameters(folder));
+        var facts = run.Facts(Command(), folder.Path, trainedParameters);
         _progress.Read(view =>
         {
             File.WriteAllText(folder.ReportFile, RunReport.Write(facts, view));

@@ -99,6 +99,24 @@ public sealed class CheckpointFolder(string path)
         return last is null ? null : throw new CheckpointException(Path, $"no checkpoint can be read; delete them to start anew. The oldest: {last.Message}", last);
     }
 
+    /// <summary>Loads one checkpoint into an optimiser with the same parameters.</summary>
+    /// <param name="file">The checkpoint.</param>
+    /// <param name="optimizer">Gets the parameters and moments.</param>
+    /// <param name="specificationHash">Hash that the checkpoint must carry.</param>
+    /// <exception cref="CheckpointException">The file is damaged or belongs to another run.</exception>
+    public static TrainingPosition ReadFile(string file, AdamW optimizer, string specificationHash)
+    {
+        ArgumentNullException.ThrowIfNull(optimizer);
+        var content = CheckpointFile.Read(file);
+        if (content.Position.SpecificationHash != specificationHash)
+        {
+            throw new CheckpointException(file, "was written by another run than the one in its folder.");
+        }
+
+        content.LoadInto(optimizer);
+        return content.Position;
+    }
+
     /// <summary>The checkpoints in the folder, newest first, with their steps.</summary>
     public IReadOnlyList<(long Step, string File)> Files()
     {

@@ -1,0 +1,61 @@
+using System.CommandLine;
+using SplitFrozen.Cli.LocalRun;
+using SplitFrozen.Models;
+using SplitFrozen.Torch;
+
+namespace SplitFrozen.Cli.Commands;
+
+/// <summary><c>export</c>: writes what a run has learnt, as a PEFT adapter or merged into full weights.</summary>
+internal static class ExportCommand
+{
+    public static Command Create(CommandContext context)
+    {
+        var source = new Argument<string>("run") { Description = "A run folder (its newest checkpoint is taken), or a checkpoint file in one." };
+        var format = new Option<string>("--format") { Description = "peft (the adapter alone) or merged (a whole model).", HelpName = "peft|merged", Required = true };
+        format.AcceptOnlyFromAmong("peft", "merged");
+        var output = new Option<string>("--out") { Description = "Folder to make; must not exist or be empty.", HelpName = "DIR", Required = true };
+        var command = new Command("export", "Write what a run has learnt: an adapter, or a model with the adapter merged in.") { source, format, output };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            var target = parsed.GetRequiredValue(output);
+            if (File.Exists(target) || (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()))
+            {
+                throw new InputException($"--out {target}: it exists already; name a new folder.");
+            }
+
+            var (run, checkpoint) = Locate(parsed.GetRequiredValue(source));
+            var (spec, record) = RunFolder.Read(run);
+            using var thread = new ComputeThread("export", 1);
+            var step = await thread.RunAsync(
+                () =>
+                {
+                    using var model = ModelFolder.Open(spec.Model.Path);
+                    if (model.Fingerprint != record.ModelFingerprint)
+                    {
+                        throw new InputException($"{spec.Model.Path}: the base model changed since the run; restore the files that it was trained on.");
+                    }
+
+                    using var adapter = TrainedAdapter.Open(model, spec, record, checkpoint);
+                    Action<string> write = parsed.GetRequiredValue(format) == "peft" ? adapter.WritePeft : adapter.WriteMerged;
+                    write(target);
+                    return adapter.Step;
+                },
+                cancellationToken).ConfigureAwait(false);
+            await context.Output.WriteLineAsync($"written: {target} (step {step})").ConfigureAwait(false);
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    private static (string Run, string Checkpoint) Locate(string source)
+    {
+        if (Directory.Exists(source))
+        {
+            return (source, Path.Combine(source, "checkpoints"));
+        }
+
+        return File.Exists(source)
+            ? (Path.GetDirectoryName(Path.GetDirectoryName(Path.GetFullPath(source)))!, source)
+            : throw new InputException($"{source}: there is no such run folder or checkpoint.");
+    }
+}
