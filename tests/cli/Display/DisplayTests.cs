@@ -2,6 +2,7 @@ using Microsoft.Extensions.Time.Testing;
 using Spectre.Console;
 using SplitFrozen.Cli.Display;
 using SplitFrozen.Cli.Events;
+using LiveDisplay = SplitFrozen.Cli.Display.LiveDisplay;
 
 namespace SplitFrozen.Cli.Tests.Display;
 
