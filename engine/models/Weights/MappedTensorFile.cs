@@ -9,6 +9,7 @@ internal sealed unsafe class MappedTensorFile : IDisposable
     private readonly MemoryMappedFile _file;
     private readonly MemoryMappedViewAccessor _view;
     private readonly byte* _start;
+    private bool _disposed;
 
     private MappedTensorFile(string path, SafetensorsHeader header, MemoryMappedFile file)
     {
@@ -46,6 +47,7 @@ internal sealed unsafe class MappedTensorFile : IDisposable
     /// <summary>Up to 2 GiB of a tensor's bytes, from <paramref name="offset"/> on; a view of the mapping.</summary>
     internal ReadOnlySpan<byte> Bytes(TensorEntry entry, long offset, long length)
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         if (offset < 0 || length < 0 || offset + length > entry.ByteLength)
         {
             throw new ArgumentOutOfRangeException(nameof(offset), $"Tensor {entry.Name} has {entry.ByteLength} bytes.");
@@ -56,6 +58,12 @@ internal sealed unsafe class MappedTensorFile : IDisposable
 
     public void Dispose()
     {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
         _view.SafeMemoryMappedViewHandle.ReleasePointer();
         _view.Dispose();
         _file.Dispose();
