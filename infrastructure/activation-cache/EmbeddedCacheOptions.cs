@@ -10,8 +10,8 @@ public sealed record EmbeddedCacheOptions
     public required string Directory { get; init; }
 
     /// <summary>
-    /// Bytes that the entries may take, as <see cref="RedisActivationCache"/> is told too. Files are compacted when they
-    /// exceed this by a quarter, so leave that much room on the disk.
+    /// Bytes that the entries may take, as <see cref="RedisActivationCache"/> is told too. The files are compacted when they
+    /// exceed this by a quarter and shrink at the save after that, so leave half as much again free on the disk.
     /// </summary>
     [Range(1L << 20, long.MaxValue)]
     public long MaximumBytes { get; init; } = 8L << 30;

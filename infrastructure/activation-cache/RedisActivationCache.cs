@@ -50,16 +50,16 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
         var size = entry.Length + OverheadBytes;
         var number = await _state.StringIncrementAsync(Written).WaitAsync(cancellationToken).ConfigureAwait(false);
 
-        // The record comes before the entry: were it the other way round, a crash between them would leave an entry that nothing ever evicts.
-        await _state.StringSetAsync(Record(number), $"{size} {key}").WaitAsync(cancellationToken).ConfigureAwait(false);
+        // Record and count come before the entry: were it the other way round, a crash between them would leave an entry that nothing ever evicts.
+        var record = _state.StringSetAsync(Record(number), $"{size} {key}");
+        var bytes = await _state.StringIncrementAsync(Bytes, size).WaitAsync(cancellationToken).ConfigureAwait(false);
+        await record.WaitAsync(cancellationToken).ConfigureAwait(false);
         if (!await _blobs.StringSetAsync(key, entry, when: When.NotExists).WaitAsync(cancellationToken).ConfigureAwait(false))
         {
-            await _state.KeyDeleteAsync(Record(number)).WaitAsync(cancellationToken).ConfigureAwait(false);
-            return;
+            await Task.WhenAll(_state.KeyDeleteAsync(Record(number)), _state.StringDecrementAsync(Bytes, size))
+                .WaitAsync(cancellationToken).ConfigureAwait(false);
         }
-
-        var bytes = await _state.StringIncrementAsync(Bytes, size).WaitAsync(cancellationToken).ConfigureAwait(false);
-        if (bytes > _maximumBytes)
+        else if (bytes > _maximumBytes)
         {
             await EvictAsync(cancellationToken).ConfigureAwait(false);
         }
@@ -131,26 +131,18 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
             last = Math.Min(last, first + EntriesPerEviction - 1);
             RedisKey[] records = [.. Enumerable.Range(0, (int)(last - first + 1)).Select(i => Record(first + i))];
             var values = await _state.StringGetAsync(records).WaitAsync(cancellationToken).ConfigureAwait(false);
-            var freed = await Task.WhenAll(values.Select(DeleteAsync)).WaitAsync(cancellationToken).ConfigureAwait(false);
+            var entries = values.Where(value => !value.IsNull).Select(value => Parse(value!)).ToArray();
             await Task.WhenAll(
-                _state.StringDecrementAsync(Bytes, freed.Sum()),
-                _state.KeyDeleteAsync(records),
+                _state.KeyDeleteAsync([.. entries.Select(entry => (RedisKey)entry.Key), .. records]),
+                _state.StringDecrementAsync(Bytes, entries.Sum(entry => entry.Size)),
                 _state.StringSetAsync(Evicted, last)).WaitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 
-    /// <summary>Deletes the entry of a record; returns the bytes freed, 0 where it was gone already.</summary>
-    private async Task<long> DeleteAsync(RedisValue record)
+    private static (long Size, string Key) Parse(string record)
     {
-        if (record.IsNull)
-        {
-            return 0;
-        }
-
-        var text = (string)record!;
-        var space = text.IndexOf(' ', StringComparison.Ordinal);
-        return await _state.KeyDeleteAsync(text[(space + 1)..]).ConfigureAwait(false)
-            ? long.Parse(text.AsSpan(0, space), CultureInfo.InvariantCulture)
-            : 0;
+        // The size comes from the record and not from whether a delete found its key: Garnet deletes what lies on disk without looking.
+        var space = record.IndexOf(' ', StringComparison.Ordinal);
+        return (long.Parse(record.AsSpan(0, space), CultureInfo.InvariantCulture), record[(space + 1)..]);
     }
 }

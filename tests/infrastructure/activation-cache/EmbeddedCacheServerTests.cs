@@ -48,6 +48,35 @@ public sealed class EmbeddedCacheServerTests
         }
     }
 
+    /// <summary>Entries that have left memory for the disk are found again when stored twice, and counted when evicted.</summary>
+    [Fact]
+    public async Task StoreAsync_EntriesOnDisk_AreCountedOnceAndEvictedLikeTheOthers()
+    {
+        const int Bound = 96 << 20;
+        using var folder = new TemporaryFolder();
+        await using var server = await StartAsync(folder, memoryBytes: 32 << 20);
+        await using var connection = await CacheConnection.ConnectAsync(server.ConnectionString, Token);
+        using var cache = new RedisActivationCache(connection, Bound);
+        await StoreAsync(0, 800);
+        var bytes = await cache.BytesAsync(Token);
+
+        await StoreAsync(0, 200);
+        Assert.Equal(bytes, await cache.BytesAsync(Token));
+
+        await StoreAsync(800, 700);
+        var entries = await cache.FetchAsync([.. Enumerable.Range(0, 1500).Select(i => $"act:{i}")], Token);
+        Assert.InRange(entries.Sum(entry => (long)(entry?.Length ?? 0)), Bound * 9L / 10, Bound);
+        Assert.All(Enumerable.Range(0, 1500), i => Assert.True(entries[i] is null || entries[i]!.AsSpan().SequenceEqual(Entry(i))));
+
+        async Task StoreAsync(int first, int count)
+        {
+            foreach (var chunk in Enumerable.Range(first, count).Chunk(20))
+            {
+                await Task.WhenAll(chunk.Select(i => cache.StoreAsync($"act:{i}", Entry(i), Token)));
+            }
+        }
+    }
+
     [Fact]
     public async Task SaveAsync_WhileStoring_HoldsWhatWasStoredBefore()
     {
@@ -177,8 +206,8 @@ public sealed class EmbeddedCacheServerTests
 
     private static byte[] Entry(int i) => RedisActivationCacheTests.Entry(i, 20_000 + new Random(-1 - i).Next(180_000));
 
-    private static Task<EmbeddedCacheServer> StartAsync(TemporaryFolder folder) =>
-        EmbeddedCacheServer.StartAsync(new EmbeddedCacheOptions { Directory = folder.Path, MaximumBytes = 1 << 30, MemoryBytes = 64 << 20 }, Token);
+    private static Task<EmbeddedCacheServer> StartAsync(TemporaryFolder folder, long memoryBytes = 64 << 20) =>
+        EmbeddedCacheServer.StartAsync(new EmbeddedCacheOptions { Directory = folder.Path, MaximumBytes = 1 << 30, MemoryBytes = memoryBytes }, Token);
 
     private static void CopyFolder(string from, string to)
     {
