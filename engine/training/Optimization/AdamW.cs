@@ -1,3 +1,6 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Training.Optimization;
@@ -6,9 +9,8 @@ namespace SplitFrozen.Training.Optimization;
 /// AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), in torch.optim.AdamW's order of operations:
 /// <c>p ← p (1 − lr·λ)</c>, <c>m ← β₁m + (1−β₁)g</c>, <c>v ← β₂v + (1−β₂)g²</c>,
 /// <c>p ← p − lr/(1−β₁ᵗ) · m / (√v / √(1−β₂ᵗ) + ε)</c>.
-/// It works on two flat buffers of which the parameters and their gradients are views, so a step is a few calls over one long
-/// vector: backward passes accumulate gradients in place, <see cref="ClipGradients"/> scales them, <see cref="Step"/> uses them
-/// and sets them to zero. Gaps between parameters must be zero in both buffers; they stay zero.
+/// It works on two flat buffers of which the parameters and their gradients are views: backward passes accumulate gradients in
+/// place, <see cref="ClipGradients"/> scales them, <see cref="Step"/> uses them and sets them to zero.
 /// </summary>
 public sealed class AdamW : IDisposable
 {
@@ -18,10 +20,9 @@ public sealed class AdamW : IDisposable
     private readonly AdamWOptions _options;
     private readonly Tensor _firstMoments;
     private readonly Tensor _secondMoments;
-    private readonly Tensor _scratch;
 
     /// <summary>Starts with moments of zero. Buffers and parameters stay their owner's.</summary>
-    /// <param name="values">All values, [N], contiguous, on the CPU, of any floating-point type.</param>
+    /// <param name="values">All values, [N], contiguous, on the CPU, Float32 or Float64.</param>
     /// <param name="gradients">All gradients, [N].</param>
     /// <param name="parameters">The parameters, each a view of <paramref name="values"/>, with unique names.</param>
     /// <param name="options">Decays and epsilon.</param>
@@ -37,6 +38,11 @@ public sealed class AdamW : IDisposable
             throw new ArgumentException("Every parameter must be a contiguous view of the buffer, and there must be one.", nameof(parameters));
         }
 
+        if (values.dtype is not (ScalarType.Float32 or ScalarType.Float64) || gradients.dtype != values.dtype || gradients.NumberOfElements != values.NumberOfElements)
+        {
+            throw new ArgumentException("Values and gradients must be of one size and both Float32, or both Float64.", nameof(gradients));
+        }
+
         _values = values;
         _gradients = gradients;
         _parameters = [.. parameters];
@@ -44,8 +50,7 @@ public sealed class AdamW : IDisposable
         using var frozen = no_grad();
         _firstMoments = zeros_like(values).DetachFromDisposeScope();
         _secondMoments = zeros_like(values).DetachFromDisposeScope();
-        _scratch = empty_like(values).DetachFromDisposeScope();
-        _gradients.zero_();
+        ZeroGradients();
     }
 
     /// <summary>Steps taken so far; part of the state, because the bias correction depends on it.</summary>
@@ -63,23 +68,22 @@ public sealed class AdamW : IDisposable
     /// <param name="learningRate">Learning rate of this step, at least 0.</param>
     public void Step(double learningRate)
     {
-        using var frozen = no_grad();
         StepsTaken++;
-        Decay(learningRate);
-        _firstMoments.mul_(_options.Beta1).add_(_gradients, 1.0 - _options.Beta1);
-        _secondMoments.mul_(_options.Beta2).addcmul_(_gradients, _gradients, 1.0 - _options.Beta2);
-        _scratch.copy_(_secondMoments);
-        _scratch.sqrt_().div_(Math.Sqrt(1.0 - Math.Pow(_options.Beta2, StepsTaken))).add_(_options.Epsilon);
-        var stepSize = learningRate / (1.0 - Math.Pow(_options.Beta1, StepsTaken));
-        _values.addcdiv_(_firstMoments, _scratch, -stepSize);
-        _gradients.zero_();
+        if (_values.dtype == ScalarType.Float64)
+        {
+            Update<double>(learningRate);
+        }
+        else
+        {
+            Update<float>(learningRate);
+        }
     }
 
     /// <summary>Sets all gradients to zero, dropping what was accumulated.</summary>
     public void ZeroGradients()
     {
         using var frozen = no_grad();
-        _gradients.zero_();
+        _gradients.fill_(0);
     }
 
     /// <summary>The state by name: every parameter's value and moments, as views that stay valid while the optimiser lives.</summary>
@@ -107,7 +111,6 @@ public sealed class AdamW : IDisposable
     {
         _firstMoments.Dispose();
         _secondMoments.Dispose();
-        _scratch.Dispose();
     }
 
     private static bool IsView(Tensor view, Tensor buffer)
@@ -122,20 +125,26 @@ public sealed class AdamW : IDisposable
         return slice.view(parameter.shape);
     }
 
-    private void Decay(double learningRate)
+    private void Update<T>(double learningRate)
+        where T : unmanaged, IRootFunctions<T>
     {
-        var factor = 1.0 - (learningRate * _options.WeightDecay);
-        if (!_options.DecayMatricesOnly)
+        var kernel = new AdamWKernel<T>(_options, learningRate, StepsTaken);
+        var decayed = T.CreateChecked(1.0 - (learningRate * _options.WeightDecay));
+        var values = View<T>(_values);
+        var gradients = View<T>(_gradients);
+        var first = View<T>(_firstMoments);
+        var second = View<T>(_secondMoments);
+        foreach (var parameter in _parameters)
         {
-            _values.mul_(factor);
-            return;
-        }
-
-        foreach (var parameter in _parameters.Where(parameter => parameter.Value.dim() >= 2))
-        {
-            parameter.Value.mul_(factor);
+            var begin = (int)(parameter.Value.storage_offset() - _values.storage_offset());
+            var count = (int)parameter.Value.NumberOfElements;
+            var keep = _options.DecayMatricesOnly && parameter.Value.dim() < 2 ? T.One : decayed;
+            kernel.Update(values.Slice(begin, count), gradients.Slice(begin, count), first.Slice(begin, count), second.Slice(begin, count), keep);
         }
     }
+
+    private static Span<T> View<T>(Tensor tensor)
+        where T : unmanaged => MemoryMarshal.Cast<byte, T>(TensorBytes.View(tensor));
 }
 
 /// <summary>A tensor to train.</summary>

@@ -19,7 +19,8 @@ public static class GradientClipping
         ArgumentOutOfRangeException.ThrowIfNegative(maximumNorm);
         using var frozen = no_grad();
         using var total = gradients.norm();
-        var norm = total.to(ScalarType.Float64).item<double>();
+        using var wide = total.to(ScalarType.Float64);
+        var norm = wide.item<double>();
         var scale = maximumNorm / (norm + NormOffset);
         if (maximumNorm > 0 && double.IsFinite(norm) && scale < 1.0)
         {

@@ -2,6 +2,7 @@ using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using SplitFrozen.Training.Checkpoints;
 using SplitFrozen.Training.FineTuning;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Training.Tests.FineTuning;
@@ -78,6 +79,19 @@ public sealed class FineTunerTests
         _ = new CheckpointFolder(folder.Path).ReadLatest(second.Tuner.Optimizer, "s");
         second.TrainAll(5, 10);
         Assert.Equal(straight.Bytes(), second.Bytes());
+    }
+
+    [Theory]
+    [InlineData(HeadKind.Classification)]
+    [InlineData(HeadKind.LanguageModel)]
+    public void Train_AndEvaluate_LeaveNoTensorBehind(HeadKind head)
+    {
+        using var run = new Run(head, _spec with { MicroBatch = 3 }, [1, 2], dropout: 0.2);
+        _ = run.Train(0);
+        var alive = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        _ = run.Train(1);
+        run.Tuner.EvaluateInto(new EvaluationAccumulator(head == HeadKind.Classification ? new ThreeClasses() : new NextToken()), run.Samples);
+        Assert.Equal(alive, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using SplitFrozen.Training.Optimization;
 using Parameter = TorchSharp.Modules.Parameter;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Training.Tests.Optimization;
@@ -50,6 +51,40 @@ public sealed class AdamWTests
         {
             Assert.True(ours.Parameters[i].Value.allclose(peerParameters[i], rtol: 1e-12, atol: 1e-14));
         }
+    }
+
+    [Fact]
+    public void Step_MoreElementsThanOneChunk_TreatsAllAlike()
+    {
+        using var scope = NewDisposeScope();
+        var flat = new FlatTensors(("p", ones(200_003)));
+        using var optimizer = flat.Optimizer(new AdamWOptions { WeightDecay = 0 });
+        for (var step = 0; step < 3; step++)
+        {
+            flat.Gradients.fill_(0.5f - step);
+            optimizer.Step(0.01);
+        }
+
+        Assert.Equal(flat.Values.min().item<float>(), flat.Values.max().item<float>());
+        Assert.NotEqual(1.0f, flat.Values[200_002].item<float>());
+    }
+
+    [Fact]
+    public void Step_Repeated_LeavesNoTensorBehind()
+    {
+        using var scope = NewDisposeScope();
+        var flat = new FlatTensors(("bias", ones(100_000)), ("matrix", ones(new long[] { 20, 30 })));
+        var before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        using (var optimizer = flat.Optimizer(new AdamWOptions { DecayMatricesOnly = true }))
+        {
+            var alive = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+            flat.Gradients.fill_(1);
+            _ = optimizer.ClipGradients(1);
+            optimizer.Step(0.01);
+            Assert.Equal(alive, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+        }
+
+        Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
     }
 
     [Fact]

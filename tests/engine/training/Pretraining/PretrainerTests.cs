@@ -50,6 +50,15 @@ public sealed class PretrainerTests : IDisposable
     }
 
     [Fact]
+    public void Run_Finished_LeavesNoTensorBehind()
+    {
+        _ = Pretrainer.Run(Options(steps: 1), _folder.File("a"), TimeProvider.System, cancellationToken: TestContext.Current.CancellationToken);
+        var alive = TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        _ = Pretrainer.Run(Options(steps: 4), _folder.File("b"), TimeProvider.System, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Equal(alive, TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+    }
+
+    [Fact]
     public void Run_OtherSettingsInTheFolderOfAnUnfinishedRun_IsRefused()
     {
         using var cancellation = new CancellationTokenSource();
