@@ -71,7 +71,14 @@ public sealed class TrainerService(
                     await stop.CancelAsync().ConfigureAwait(false);
                 }
 
-                await training.ConfigureAwait(false);
+                try
+                {
+                    await training.ConfigureAwait(false);
+                }
+                catch (OperationCanceledException) when (ended.Task.IsCompleted && !token.IsCancellationRequested)
+                {
+                    logger.LogInformation("Run {Run} has ended; the trainer stops", options.RunId);
+                }
             },
             [prefetch.RunAsync, token => ReceiveAsync(inbox, token)],
             cancellationToken).ConfigureAwait(false);

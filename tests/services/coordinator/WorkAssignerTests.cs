@@ -1,0 +1,105 @@
+using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Wire;
+using SplitFrozen.Coordinator;
+using SplitFrozen.Services.Tests.Support;
+
+namespace SplitFrozen.Services.Tests.Coordinator;
+
+public sealed class WorkAssignerTests
+{
+    private static readonly DateTimeOffset s_start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    private readonly SampleDirectory _directory = new(FakeDevice.Fingerprint, 4, WireType.Float32);
+    private readonly WorkAssigner _assigner = new(Options());
+
+    public WorkAssignerTests()
+    {
+        Assert.Null(_directory.Add("a", 1, [.. Enumerable.Range(0, 50).Select(row => new ManifestEntry(SampleId.Training(row), 3, default))]));
+        Assert.Null(_directory.Add("b", 1, [.. Enumerable.Range(50, 50).Select(row => new ManifestEntry(SampleId.Training(row), 3, default))]));
+    }
+
+    [Fact]
+    public void TakeAssignments_ManyWanted_KeepsOrderAndBoundPerClient()
+    {
+        WantAll();
+        var assignments = _assigner.TakeAssignments();
+        Assert.Equal([(0, 4), (1, 4), (2, 4)], assignments.Where(work => work.ClientId == "a").Select(work => ((int)work.Sequence, work.Samples.Length)));
+        Assert.Equal(Enumerable.Range(0, 12), assignments.Where(work => work.ClientId == "a").SelectMany(work => work.Samples).Select(id => id.Row));
+        Assert.Empty(_assigner.TakeAssignments());
+        _assigner.Ingested(Entry(3));
+        Assert.Equal([12, 13, 14, 15], Assert.Single(_assigner.TakeAssignments()).Samples.Select(id => id.Row));
+    }
+
+    [Fact]
+    public void Want_Urgent_GoesBeforeWhatWaits()
+    {
+        WantAll();
+        _assigner.TakeAssignments();
+        _assigner.Ingested(Entry(0));
+        Entry(0).State = SampleState.Missing;
+        _assigner.Want(Entry(0), urgent: true);
+        Assert.Equal([0, 12, 13, 14], _assigner.TakeAssignments()[0].Samples.Select(id => id.Row));
+    }
+
+    [Fact]
+    public void RepeatUnanswered_FinishedButNotArrived_IsAskedAgainOnlyAfterTheQueueWasEmptyForAWhile()
+    {
+        _assigner.Want(Entry(5), urgent: false);
+        var work = Assert.Single(_assigner.TakeAssignments());
+        Assert.Null(_assigner.RepeatUnanswered(s_start.AddHours(1), _ => true));
+        Assert.Empty(_assigner.TakeAssignments());
+
+        _assigner.Finished("a", work.Sequence, s_start);
+        Assert.Null(_assigner.RepeatUnanswered(s_start.AddSeconds(1), _ => true));
+        Assert.Null(_assigner.RepeatUnanswered(s_start.AddSeconds(9), _ => false));
+        _assigner.Moved("a", s_start.AddSeconds(8));
+        Assert.Null(_assigner.RepeatUnanswered(s_start.AddSeconds(9), _ => true));
+        Assert.Empty(_assigner.TakeAssignments());
+        Assert.Null(_assigner.RepeatUnanswered(s_start.AddSeconds(11), _ => true));
+        Assert.Equal([5], Assert.Single(_assigner.TakeAssignments()).Samples.Select(id => id.Row));
+    }
+
+    [Fact]
+    public void RepeatUnanswered_AskedTooOften_NamesTheSample()
+    {
+        _assigner.Want(Entry(5), urgent: false);
+        var now = s_start;
+        for (var attempt = 1; attempt <= 3; attempt++)
+        {
+            var work = Assert.Single(_assigner.TakeAssignments());
+            _assigner.Finished("a", work.Sequence, now);
+            now = now.AddSeconds(5);
+            var failed = _assigner.RepeatUnanswered(now, _ => true);
+            Assert.Equal(attempt == 3, failed is not null);
+        }
+
+        Assert.Equal(SampleState.Failed, Entry(5).State);
+    }
+
+    [Fact]
+    public void Restarted_OpenWork_IsAskedAgainWithoutCountingAsAnAttempt()
+    {
+        WantAll();
+        _assigner.TakeAssignments();
+        _assigner.Ingested(Entry(1));
+        _assigner.Restarted("a");
+        var again = _assigner.TakeAssignments().SelectMany(work => work.Samples).Select(id => id.Row);
+        Assert.Equal([0, .. Enumerable.Range(2, 11)], again);
+        Assert.Equal(0, Entry(0).Attempts);
+    }
+
+    private static CoordinatorOptions Options() => new()
+    {
+        RunId = "run", Clients = ["a", "b"], ModelFingerprint = FakeDevice.Fingerprint, Boundary = 1, Width = 4, WireType = WireType.Float32,
+        LabelsPerToken = false, LabelBound = 2, MaximumLength = 10, Seed = 1, Epochs = 1, BatchSize = 4, AssignmentSamples = 4, OutstandingSamples = 12,
+    };
+
+    private SampleEntry Entry(int row) => _directory[SampleId.Training(row)];
+
+    private void WantAll()
+    {
+        for (var row = 0; row < 100; row++)
+        {
+            _assigner.Want(Entry(row), urgent: false);
+        }
+    }
+}

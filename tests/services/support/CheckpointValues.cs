@@ -1,0 +1,50 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using SplitFrozen.Contracts.Safetensors;
+
+namespace SplitFrozen.Services.Tests.Support;
+
+/// <summary>Reads checkpoint and step log without the code that wrote them.</summary>
+internal static class CheckpointValues
+{
+    /// <summary>Trained values by name.</summary>
+    public static SortedDictionary<string, float[]> Read(byte[] checkpoint)
+    {
+        Assert.True(SafetensorsHeader.TryParse(checkpoint, checkpoint.Length, out var header, out var error), error);
+        var values = new SortedDictionary<string, float[]>(StringComparer.Ordinal);
+        foreach (var entry in header.Entries.Values.Where(entry => entry.Name.StartsWith("value.", StringComparison.Ordinal)))
+        {
+            values.Add(entry.Name, MemoryMarshal.Cast<byte, float>(checkpoint.AsSpan((int)(header.DataStart + entry.Begin), (int)entry.ByteLength)).ToArray());
+        }
+
+        Assert.NotEmpty(values);
+        return values;
+    }
+
+    /// <summary>Asserts that every tensor of both differs by at most a share of its norm.</summary>
+    public static void AssertNear(byte[] expected, byte[] actual, double relative)
+    {
+        var (left, right) = (Read(expected), Read(actual));
+        Assert.Equal(left.Keys, right.Keys);
+        foreach (var (name, values) in left)
+        {
+            var norm = Math.Sqrt(values.Sum(value => (double)value * value));
+            var distance = Math.Sqrt(values.Zip(right[name], (a, b) => Math.Pow((double)a - b, 2)).Sum());
+            Assert.True(distance <= relative * norm, $"{name}: relative distance {distance / norm:g3}");
+        }
+    }
+
+    /// <summary>Sequence, epoch and sample ids of every line of a run's <c>steps.jsonl</c>.</summary>
+    public static List<(long Sequence, int Epoch, long[] Samples)> StepLog(string folder) =>
+    [
+        .. File.ReadLines(Path.Combine(folder, "steps.jsonl")).Select(line =>
+        {
+            using var json = JsonDocument.Parse(line);
+            var root = json.RootElement;
+            return (
+                root.GetProperty("sequence").GetInt64(),
+                root.GetProperty("epoch").GetInt32(),
+                root.GetProperty("samples").EnumerateArray().Select(id => id.GetInt64()).ToArray());
+        }),
+    ];
+}
