@@ -24,42 +24,6 @@ public sealed record CorpusInput(string Path, double Weight = 1.0, CorpusForm Fo
 
     /// <summary>The columns of a <see cref="CorpusForm.Table"/> whose texts make the document, each on a line of its own.</summary>
     public IReadOnlyList<string> Columns { get; init; } = [];
-
-    /// <summary>
-    /// Reads the form used on a command line: <c>path</c>, <c>path#lines</c> (a document per line) or
-    /// <c>path#column,column</c> (rows of a table), each with an optional <c>=weight</c>; for example
-    /// <c>sst2/glue_train.tsv#sentence=0.2</c>.
-    /// </summary>
-    /// <exception cref="FormatException">The weight is no positive number, or the path is empty.</exception>
-    public static CorpusInput Parse(string text)
-    {
-        ArgumentNullException.ThrowIfNull(text);
-        var weight = 1.0;
-        var rest = text;
-        var equals = text.LastIndexOf('=');
-        if (equals >= 0)
-        {
-            rest = text[..equals];
-            if (!double.TryParse(text[(equals + 1)..], out weight) || !double.IsFinite(weight) || weight <= 0)
-            {
-                throw new FormatException($"'{text}': the weight after '=' must be a number greater than 0.");
-            }
-        }
-
-        var hash = rest.LastIndexOf('#');
-        var path = hash < 0 ? rest : rest[..hash];
-        if (path.Length == 0)
-        {
-            throw new FormatException($"'{text}' names no file; use path[#lines|#column,column][=weight].");
-        }
-
-        return (hash < 0 ? null : rest[(hash + 1)..]) switch
-        {
-            null => new CorpusInput(path, weight),
-            "lines" => new CorpusInput(path, weight, CorpusForm.Lines),
-            var columns => new CorpusInput(path, weight, CorpusForm.Table) { Columns = columns.Split(',') },
-        };
-    }
 }
 
 /// <summary>A text file for pretraining cannot be used; the message names the file, the place in it and what to do.</summary>

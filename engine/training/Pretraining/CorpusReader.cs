@@ -105,7 +105,7 @@ internal static class CorpusTable
         {
             ".JSONL" => JsonRows(input, lines),
             ".TSV" => TabRows(input, lines),
-            _ => throw new CorpusException(input.Path, "only .jsonl and .tsv files have columns; use #lines, or no '#', for plain text."),
+            _ => throw new CorpusException(input.Path, "only .jsonl and .tsv files have columns; read a plain text file without naming columns."),
         };
     }
 

@@ -17,6 +17,7 @@ namespace SplitFrozen.Training.Pretraining;
 public sealed class Pretrainer : IDisposable
 {
     private const string WorkFolder = "pretraining";
+    private const int HashedTokens = 16;
     private const double ExtraTokens = 1.02;
     private readonly PretrainOptions _options;
     private readonly string _output;
@@ -133,7 +134,7 @@ public sealed class Pretrainer : IDisposable
             options.MaxGradientNorm,
             options.TokenBudget,
             options.Seed,
-            Inputs = options.Inputs.Select((input, i) => new { input.Weight, corpora[i].Training.Length, First = corpora[i].Training[..16] }),
+            Inputs = options.Inputs.Select((input, i) => new { input.Weight, corpora[i].Training.Length, First = corpora[i].Training[..Math.Min(HashedTokens, corpora[i].Training.Length)] }),
         });
         return Convert.ToHexStringLower(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(text)));
     }
@@ -142,7 +143,7 @@ public sealed class Pretrainer : IDisposable
     {
         var start = _checkpoints.ReadLatest(_optimizer, _hash, notice);
         var step = (int)(start?.Step ?? 0);
-        var clock = new PretrainClock(time, _options, start is null ? TimeSpan.Zero : TimeSpan.Parse(start.Notes));
+        var clock = new PretrainClock(time, _options, TimeSpan.TryParse(start?.Notes, out var before) ? before : TimeSpan.Zero);
         if (start is not null)
         {
             _sampler.Skip((long)step * _options.BatchSize);

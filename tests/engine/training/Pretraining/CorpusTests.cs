@@ -43,19 +43,19 @@ public sealed class CorpusTests : IDisposable
     public void Read_Tables_GiveTheColumns()
     {
         var tsv = Text("a.tsv", "sentence\tlabel\ngood film\t1\nbad film\t0\n");
-        Assert.Equal([["good film"], ["bad film"]], CorpusReader.Read(CorpusInput.Parse(tsv + "#sentence")));
+        Assert.Equal([["good film"], ["bad film"]], CorpusReader.Read(Table(tsv, "sentence")));
         var jsonl = Text("a.jsonl", "{\"p\":\"x\",\"h\":\"y\"}\n");
-        Assert.Equal([["x\ny"]], CorpusReader.Read(CorpusInput.Parse(jsonl + "#p,h")));
+        Assert.Equal([["x\ny"]], CorpusReader.Read(Table(jsonl, "p", "h")));
     }
 
     [Theory]
-    [InlineData("a.tsv", "text\nrow", "#sentence", "line 1")]
-    [InlineData("a.jsonl", "{\"a\":\"x\"}\n[1]", "#a", "line 2")]
-    [InlineData("a.csv", "a,b", "#a", "#lines")]
+    [InlineData("a.tsv", "text\nrow", "sentence", "line 1")]
+    [InlineData("a.jsonl", "{\"a\":\"x\"}\n[1]", "a", "line 2")]
+    [InlineData("a.csv", "a,b", "a", ".jsonl and .tsv")]
     public void Read_BadTable_NamesTheLine(string name, string content, string columns, string expected)
     {
         var path = Text(name, content);
-        var exception = Assert.Throws<CorpusException>(() => CorpusReader.Read(CorpusInput.Parse(path + columns)).ToArray());
+        var exception = Assert.Throws<CorpusException>(() => CorpusReader.Read(Table(path, columns)).ToArray());
         Assert.Contains(path, exception.Message);
         Assert.Contains(expected, exception.Message);
     }
@@ -71,23 +71,6 @@ public sealed class CorpusTests : IDisposable
     [Fact]
     public void Read_MissingFile_NamesIt() =>
         Assert.Contains("absent.txt", Assert.Throws<CorpusException>(() => CorpusReader.Read(new CorpusInput(_folder.File("absent.txt"))).ToArray()).Message);
-
-    [Theory]
-    [InlineData("a.txt", "a.txt", 1.0, CorpusForm.Documents)]
-    [InlineData("a.txt=0.25", "a.txt", 0.25, CorpusForm.Documents)]
-    [InlineData("a.txt#lines=2", "a.txt", 2.0, CorpusForm.Lines)]
-    [InlineData("b/a.tsv#sentence", "b/a.tsv", 1.0, CorpusForm.Table)]
-    public void Parse_CommandLineForms_AreRead(string text, string path, double weight, CorpusForm form)
-    {
-        var input = CorpusInput.Parse(text);
-        Assert.Equal((path, weight, form), (input.Path, input.Weight, input.Form));
-    }
-
-    [Theory]
-    [InlineData("a.txt=0")]
-    [InlineData("a.txt=x")]
-    [InlineData("#lines")]
-    public void Parse_BadForms_AreRefused(string text) => Assert.Throws<FormatException>(() => CorpusInput.Parse(text));
 
     [Fact]
     public void Load_Documents_HoldsOutWholeOnesAndEndsEach()
@@ -146,6 +129,8 @@ public sealed class CorpusTests : IDisposable
 
         Assert.InRange(second, 900, 1100);
     }
+
+    private static CorpusInput Table(string path, params string[] columns) => new(path, 1, CorpusForm.Table) { Columns = columns };
 
     private string Text(string name, string content)
     {
