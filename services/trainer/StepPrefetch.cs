@@ -93,7 +93,8 @@ internal sealed class StepPrefetch(
             }
             else
             {
-                logger.LogWarning("The cache entry of sample {Sample} cannot be used and is asked again: {Reason}", reference.Id, reason ?? "it holds several samples");
+                logger.LogWarning("The cache entry of sample {Sample} is damaged and is asked again: {Reason}", reference.Id, reason ?? "it holds several samples");
+                await cache.RemoveAsync([reference.CacheKey], cancellationToken).ConfigureAwait(false);
                 missing.Add(reference);
             }
         }

@@ -101,6 +101,17 @@ public sealed class PipelineTests(SmallModels models)
     }
 
     [Fact]
+    public async Task Run_EntriesDamaged_RecomputesThemAndGivesTheSameBytes()
+    {
+        var cache = new MemoryCache();
+        using var first = await CompletedAsync(new Pipeline(models.Gpt2) { Cache = cache });
+        cache.Damage();
+        using var second = await CompletedAsync(new Pipeline(models.Gpt2) { Cache = cache });
+        Assert.Equal(first.Checkpoint, second.Checkpoint);
+        Assert.Equal(18, second.Progress.Sum(message => message.Samples));
+    }
+
+    [Fact]
     public async Task Run_CacheOfTwoBatches_GivesTheSameBytes()
     {
         using var undisturbed = await CompletedAsync(new Pipeline(models.Gpt2) { Clients = 4 });

@@ -19,6 +19,15 @@ internal sealed class MemoryCache(int maximumEntries = int.MaxValue) : IActivati
 
     public void Clear() => _entries.Clear();
 
+    /// <summary>Damages every third entry in another way.</summary>
+    public void Damage()
+    {
+        foreach (var (key, entry) in _entries.Where((_, i) => i % 3 == 0))
+        {
+            _entries[key] = key[^1] % 2 == 0 ? entry[..^3] : [.. entry[..^1], (byte)(entry[^1] ^ 0x55)];
+        }
+    }
+
     public Task StoreAsync(string key, ReadOnlyMemory<byte> entry, CancellationToken cancellationToken)
     {
         lock (_order)
@@ -40,6 +49,16 @@ internal sealed class MemoryCache(int maximumEntries = int.MaxValue) : IActivati
 
     public Task<byte[]?[]> FetchAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
         Task.FromResult(keys.Select(key => _entries.GetValueOrDefault(key)).ToArray());
+
+    public Task RemoveAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    {
+        foreach (var key in keys)
+        {
+            _entries.TryRemove(key, out _);
+        }
+
+        return Task.CompletedTask;
+    }
 
     public Task<bool[]> ContainsAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
         Task.FromResult(keys.Select(_entries.ContainsKey).ToArray());
