@@ -56,8 +56,14 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
         await record.WaitAsync(cancellationToken).ConfigureAwait(false);
         if (!await _blobs.StringSetAsync(key, entry, when: When.NotExists).WaitAsync(cancellationToken).ConfigureAwait(false))
         {
-            await Task.WhenAll(_state.KeyDeleteAsync(Record(number)), _state.StringDecrementAsync(Bytes, size))
+            // Written again all the same: an entry that was damaged is asked for anew, and this is what repairs it.
+            await Task.WhenAll(_state.KeyDeleteAsync(Record(number)), _state.StringDecrementAsync(Bytes, size), _blobs.StringSetAsync(key, entry))
                 .WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        else if (!await _state.KeyExistsAsync(Record(number)).WaitAsync(cancellationToken).ConfigureAwait(false))
+        {
+            // Evicted between its record and itself: its bytes are no longer counted, so it must not stay.
+            await _blobs.KeyDeleteAsync(key).WaitAsync(cancellationToken).ConfigureAwait(false);
         }
         else if (bytes > _maximumBytes)
         {
@@ -140,8 +146,10 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
             RedisKey[] records = [.. Enumerable.Range(0, (int)(last - first + 1)).Select(i => Record(first + i))];
             var values = await _state.StringGetAsync(records).WaitAsync(cancellationToken).ConfigureAwait(false);
             var entries = values.Where(value => !value.IsNull).Select(value => Parse(value!)).ToArray();
+
+            // Records first: a store that is under way then sees that its record is gone.
             await Task.WhenAll(
-                _state.KeyDeleteAsync([.. entries.Select(entry => (RedisKey)entry.Key), .. records]),
+                _state.KeyDeleteAsync([.. records, .. entries.Select(entry => (RedisKey)entry.Key)]),
                 _state.StringDecrementAsync(Bytes, entries.Sum(entry => entry.Size)),
                 _state.StringSetAsync(Evicted, last)).WaitAsync(cancellationToken).ConfigureAwait(false);
         }
