@@ -69,8 +69,8 @@ internal sealed class Gpt2Block : TransformerBlock
             return null;
         }
 
-        var (dq, dk, dv) = _attention.Backward(SpreadRows(dAttended, context), context.Layout, tape);
-        var dNorm1 = _queryKeyValue.Backward(cat([dq, dk, dv], 1), tape, deferred, needInput || _norm1.Trains);
+        var dQkv = _attention.Backward(SpreadRows(dAttended, context), context.Layout, tape);
+        var dNorm1 = _queryKeyValue.Backward(dQkv, tape, deferred, needInput || _norm1.Trains);
         return dNorm1 is null ? null : _norm1.Backward(dNorm1, tape, deferred).add_(SpreadRows(dh, context)).MoveToOuterDisposeScope();
     }
 

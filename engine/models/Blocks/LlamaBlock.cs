@@ -20,18 +20,20 @@ internal sealed class LlamaBlock : TransformerBlock
     private readonly LinearLayer _gate;
     private readonly LinearLayer _up;
     private readonly LinearLayer _down;
+    private readonly int _queryWidth;
+    private readonly int _keyWidth;
 
     internal LlamaBlock(LayerFactory layers, TransformerConfig config, RotaryTable rotary, int index)
     {
         var path = $"layers.{index}";
-        var (queryWidth, keyWidth) = (config.Heads * config.HeadWidth, config.KeyValueHeads * config.HeadWidth);
+        (_queryWidth, _keyWidth) = (config.Heads * config.HeadWidth, config.KeyValueHeads * config.HeadWidth);
         _rotary = rotary;
         _norm1 = layers.Norm($"{path}.input_layernorm");
-        _query = layers.Linear($"{path}.self_attn.q_proj", config.Width, queryWidth);
-        _key = layers.Linear($"{path}.self_attn.k_proj", config.Width, keyWidth);
-        _value = layers.Linear($"{path}.self_attn.v_proj", config.Width, keyWidth);
+        _query = layers.Linear($"{path}.self_attn.q_proj", config.Width, _queryWidth);
+        _key = layers.Linear($"{path}.self_attn.k_proj", config.Width, _keyWidth);
+        _value = layers.Linear($"{path}.self_attn.v_proj", config.Width, _keyWidth);
         _attention = new Attention(config.Heads, config.KeyValueHeads, config.HeadWidth);
-        _output = layers.Linear($"{path}.self_attn.o_proj", queryWidth, config.Width);
+        _output = layers.Linear($"{path}.self_attn.o_proj", _queryWidth, config.Width);
         _norm2 = layers.Norm($"{path}.post_attention_layernorm");
         _gate = layers.Linear($"{path}.mlp.gate_proj", config.Width, config.InnerWidth);
         _up = layers.Linear($"{path}.mlp.up_proj", config.Width, config.InnerWidth);
@@ -103,7 +105,10 @@ internal sealed class LlamaBlock : TransformerBlock
 
     private Tensor? AttentionBackward(Tensor dAttended, BlockContext context, Tape tape, WeightGradients deferred, bool needInput)
     {
-        var (dq, dk, dv) = _attention.Backward(dAttended, context.Layout, tape);
+        var gradients = _attention.Backward(dAttended, context.Layout, tape);
+        var dq = gradients.narrow(1, 0, _queryWidth);
+        var dk = gradients.narrow(1, _queryWidth, _keyWidth);
+        var dv = gradients.narrow(1, _queryWidth + _keyWidth, _keyWidth);
         var fromValue = _value.Backward(dv, tape, deferred, needInput);
         var fromKey = _key.Backward(_rotary.Rotate(dk, context.Layout, direction: -1), tape, deferred, needInput);
         var fromQuery = _query.Backward(_rotary.Rotate(dq, context.Layout, direction: -1), tape, deferred, needInput);

@@ -1,10 +1,12 @@
+using SplitFrozen.Torch.Kernels;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Operations;
 
 /// <summary>
-/// Causal scaled dot-product attention over packed rows. Right padding needs no mask: under a causal mask a pad comes after
-/// every real token of its sequence and cannot influence it. Key and value heads repeat in blocks (grouped queries).
+/// Causal scaled dot-product attention over packed rows; key and value heads repeat in blocks (grouped queries). In f32 the
+/// project's kernel works on the rows as they lie. Otherwise torch's works on padded sequences, which needs no mask: under a causal
+/// mask a pad comes after every real token of its sequence and cannot influence it.
 /// </summary>
 internal sealed class Attention(int heads, int keyValueHeads, int headWidth)
 {
@@ -24,13 +26,42 @@ internal sealed class Attention(int heads, int keyValueHeads, int headWidth)
             }
         }
 
-        var attended = LocalGraph.Run(
-            tape, Attend, Split(q, heads, layout), Split(k, keyValueHeads, layout), Split(v, keyValueHeads, layout));
-        return Merge(attended, layout);
+        if (!AttentionKernel.Supports(q.dtype, headWidth))
+        {
+            var attended = LocalGraph.Run(
+                tape, Attend, Split(q, heads, layout), Split(k, keyValueHeads, layout), Split(v, keyValueHeads, layout));
+            return Merge(attended, layout);
+        }
+
+        var (output, logSums) = AttentionKernel.Forward(q, k, v, Shape(layout));
+        foreach (var saved in new[] { q, k, v, output, logSums })
+        {
+            tape?.Push(saved);
+        }
+
+        return output;
     }
 
-    /// <summary>Gradients of q, k and v, given that of the result.</summary>
-    internal (Tensor Q, Tensor K, Tensor V) Backward(Tensor gradient, SequenceLayout layout, Tape tape)
+    /// <summary>Gradients of q, k and v, side by side in one tensor, given that of the result.</summary>
+    internal Tensor Backward(Tensor gradient, SequenceLayout layout, Tape tape)
+    {
+        if (!AttentionKernel.Supports(gradient.dtype, headWidth))
+        {
+            return BackwardPadded(gradient, layout, tape);
+        }
+
+        var (logSums, output, v, k, q) = (tape.Pop(), tape.Pop(), tape.Pop(), tape.Pop(), tape.Pop());
+        var (queryWidth, keyWidth) = (q.shape[1], k.shape[1]);
+        var all = empty([layout.Tokens, queryWidth + (2 * keyWidth)], gradient.dtype);
+        AttentionKernel.Backward(
+            (q, k, v), (output, logSums), gradient, Shape(layout),
+            all.narrow(1, 0, queryWidth), all.narrow(1, queryWidth, keyWidth), all.narrow(1, queryWidth + keyWidth, keyWidth));
+        return all;
+    }
+
+    private AttentionShape Shape(SequenceLayout layout) => new(layout.Lengths, heads, keyValueHeads, headWidth);
+
+    private Tensor BackwardPadded(Tensor gradient, SequenceLayout layout, Tape tape)
     {
         // Places beyond a sequence's end hold rows of some token in the forward pass; their gradient must be zero.
         var padded = layout.IsUniform
@@ -38,7 +69,7 @@ internal sealed class Attention(int heads, int keyValueHeads, int headWidth)
             : zeros([(long)layout.Sequences * layout.MaximumLength, gradient.shape[1]], gradient.dtype)
                 .index_copy_(0, layout.PaddedToPacked, gradient);
         var gradients = LocalGraph.Backward(tape, View(padded, heads, layout));
-        return (Merge(gradients[0], layout), Merge(gradients[1], layout), Merge(gradients[2], layout));
+        return cat([.. gradients.Select(part => Merge(part, layout))], 1);
     }
 
     /// <summary>
