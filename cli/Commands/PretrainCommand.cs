@@ -61,16 +61,7 @@ internal sealed class PretrainCommand
     private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
         var output = Path.GetFullPath(parsed.GetRequiredValue(_out));
-        var options = Options(parsed);
-        if (options.Faults() is { Count: > 0 } faults)
-        {
-            throw new InputException(faults);
-        }
-
-        if (File.Exists(Path.Combine(output, "config.json")))
-        {
-            throw new InputException($"{output}: there is a model already; name another folder with --out, or delete this one.");
-        }
+        var options = Options(parsed, output);
 
         var display = new PretrainDisplay(_context);
         var started = _context.Time.GetTimestamp();
@@ -92,14 +83,26 @@ internal sealed class PretrainCommand
         return ExitCodes.Success;
     }
 
-    private PretrainOptions Options(ParseResult parsed)
+    private PretrainOptions Options(ParseResult parsed, string output)
     {
+        var faults = new List<string>();
         var tokens = parsed.GetRequiredValue(_tokens);
-        return new PretrainOptions
+        var budget = CorpusArguments.Count(tokens);
+        if (budget is null)
         {
-            Inputs = CorpusArguments.Parse(parsed.GetValue(_text) ?? [], parsed.GetValue(_column) ?? []),
+            faults.Add($"--tokens {tokens}: expected a count such as 500k or 20M.");
+        }
+
+        if (File.Exists(Path.Combine(output, "config.json")))
+        {
+            faults.Add($"--out {output}: there is a model already; name another folder, or delete this one.");
+        }
+
+        var options = new PretrainOptions
+        {
+            Inputs = CorpusArguments.Parse(parsed.GetValue(_text) ?? [], parsed.GetValue(_column) ?? [], faults),
             TokenizerFolder = parsed.GetValue(_tokenizer) ?? "",
-            TokenBudget = CorpusArguments.Count(tokens) ?? throw new InputException($"--tokens {tokens}: expected a count such as 500k or 20M."),
+            TokenBudget = budget ?? 1,
             TimeBudget = parsed.GetValue(_minutes) is { } minutes ? TimeSpan.FromMinutes(minutes) : null,
             Seed = unchecked((ulong)parsed.GetValue(_seed)),
             Layers = parsed.GetValue(_blocks),
@@ -111,5 +114,11 @@ internal sealed class PretrainCommand
             LearningRate = parsed.GetValue(_rate),
             HeldOutShare = parsed.GetValue(_heldOut),
         };
+        if (options.Inputs.Count > 0)
+        {
+            faults.AddRange(options.Faults());
+        }
+
+        return faults.Count == 0 ? options : throw new InputException(faults);
     }
 }

@@ -91,7 +91,9 @@ internal static class Inspector
             using var json = JsonDocument.Parse(File.ReadAllText(config));
             foreach (var property in json.RootElement.EnumerateObject())
             {
-                facts[property.Name] = property.Value.ToString();
+                facts[property.Name] = property.Value.ValueKind == JsonValueKind.Array
+                    ? $"[{string.Join(',', property.Value.EnumerateArray().Select(item => item.GetRawText()))}]"
+                    : property.Value.ToString();
             }
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)

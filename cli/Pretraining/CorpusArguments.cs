@@ -6,11 +6,9 @@ namespace SplitFrozen.Cli.Pretraining;
 /// <summary>Parses the inputs of <c>pretrain</c>.</summary>
 internal static class CorpusArguments
 {
-    /// <summary>All inputs in order; every fault is reported.</summary>
-    /// <exception cref="InputException">A form is wrong, a file is not there, or there is no input.</exception>
-    public static IReadOnlyList<CorpusInput> Parse(IEnumerable<string> texts, IEnumerable<string> columns)
+    /// <summary>All inputs in order; a wrong form, a missing file and the lack of any input are added to the faults.</summary>
+    public static IReadOnlyList<CorpusInput> Parse(IEnumerable<string> texts, IEnumerable<string> columns, List<string> faults)
     {
-        var faults = new List<string>();
         var inputs = texts.Select(argument => Text(argument, faults)).Concat(columns.Select(argument => Column(argument, faults))).ToArray();
         faults.AddRange(inputs.Where(input => !File.Exists(input.Path)).Select(input => $"{input.Path}: there is no such file."));
         if (inputs.Length == 0)
@@ -18,7 +16,7 @@ internal static class CorpusArguments
             faults.Add("there is nothing to train on: give --text FILE or --column FILE:COLUMN.");
         }
 
-        return faults.Count == 0 ? inputs : throw new InputException(faults);
+        return inputs;
     }
 
     /// <summary>Reads a count with an optional suffix, for example <c>500k</c> or <c>20M</c>; null when it is none.</summary>

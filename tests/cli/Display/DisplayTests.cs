@@ -39,7 +39,7 @@ public sealed class DisplayTests
         }
 
         var text = output.ToString();
-        Assert.Contains("planned: 100 training and 20 held-out samples over 3 clients, 30 cached already, 4 steps", text, StringComparison.Ordinal);
+        Assert.Contains("planned: 100 training and 20 held-out samples over 2 clients, 30 cached already, 4 steps", text, StringComparison.Ordinal);
         Assert.Contains("evaluation before training: accuracy 50.0 %", text, StringComparison.Ordinal);
         Assert.Contains("evaluation after epoch 1: accuracy 75.0 %", text, StringComparison.Ordinal);
     }
