@@ -72,8 +72,8 @@ public sealed class BadInputTests : IDisposable
     public async Task Run_TokenizerOfABiggerModel_SaysThatTheyDoNotBelongTogether()
     {
         var trainer = new BytePairTrainer();
-        trainer.Add(Enumerable.Range(0, 500).Select(i => $"{i % 250} words that no other text has"));
-        trainer.Train(500).Write(_work.At("model"));
+        trainer.Add(Enumerable.Range(0, 500).Select(i => $"{i % 250} words that no other text has"), TestContext.Current.CancellationToken);
+        trainer.Train(500, cancellationToken: TestContext.Current.CancellationToken).Write(_work.At("model"));
         await RefusedAsync("model", "the tokenizer names", "vocab_size");
     }
 
