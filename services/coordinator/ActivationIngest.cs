@@ -32,6 +32,7 @@ internal sealed class ActivationIngest(
     private readonly SemaphoreSlim _work = new(0);
     private readonly DeficitRoundRobin<string> _scheduler = new(1 << 20);
     private readonly Dictionary<string, ClientQueue> _queues = [];
+    private readonly Queue<(ClientQueue Queue, IActivationDelivery Delivery)> _found = [];
 
     /// <summary>Serves the queues of all clients until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -62,13 +63,27 @@ internal sealed class ActivationIngest(
         }
     }
 
-    /// <summary>True when no message of the client waits or is in work, as far as is known here.</summary>
+    /// <summary>True when no message of the client waits or is in work. A message that is found by looking is taken in.</summary>
     public bool IsEmpty(string clientId)
     {
         lock (_gate)
         {
-            return _queues.TryGetValue(clientId, out var queue) && !queue.Active && queue.InWork == 0;
+            if (!_queues.TryGetValue(clientId, out var queue) || queue.Active || queue.InWork > 0)
+            {
+                return false;
+            }
+
+            if (!queue.Subscription.TryReceive(out var delivery))
+            {
+                return true;
+            }
+
+            queue.InWork++;
+            _found.Enqueue((queue, delivery!));
         }
+
+        _work.Release();
+        return false;
     }
 
     /// <inheritdoc/>
@@ -129,6 +144,12 @@ internal sealed class ActivationIngest(
     {
         lock (_gate)
         {
+            if (_found.TryDequeue(out var found))
+            {
+                (queue, delivery) = found;
+                return true;
+            }
+
             while (_scheduler.TryNext(out var clientId))
             {
                 queue = _queues[clientId!];

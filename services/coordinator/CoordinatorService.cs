@@ -56,14 +56,16 @@ public sealed class CoordinatorService(
         var plan = Plan(directory);
 
         var publication = new StepPublication(steps, ledger);
-        using var ingest = new ActivationIngest(options, directory, source, cache, ledger, control, message => events.Writer.TryWrite(message), logger);
-        var flow = new RunFlow(options, registry, directory, plan, control, cache, ledger, publication, ingest.IsEmpty, time, logger);
+        using var ingest = new ActivationIngest(options, directory, source, cache, ledger, control, Report, logger);
+        var flow = new RunFlow(options, registry, directory, plan, control, cache, ledger, publication, ingest.IsEmpty, Report, time, logger);
         var cached = await flow.FindCachedAsync(cancellationToken).ConfigureAwait(false);
         await control.PublishAsync(Planned(directory, plan, cached), cancellationToken).ConfigureAwait(false);
         await ServiceTasks.RunAsync(
             token => flow.RunAsync(events.Reader, trainer, token),
             [ingest.RunAsync, publication.RunAsync, token => TickAsync(events.Writer, token)],
             cancellationToken).ConfigureAwait(false);
+
+        void Report(object message) => events.Writer.TryWrite(message);
     }
 
     private async Task<TrainerReady?> RegisterClientsAsync(ClientRegistry registry, ChannelReader<object> events, CancellationToken cancellationToken)

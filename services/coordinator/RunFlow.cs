@@ -23,6 +23,7 @@ internal sealed class RunFlow(
     IRunLedger ledger,
     StepPublication publication,
     Func<string, bool> queueIsEmpty,
+    Action<object> report,
     TimeProvider time,
     ILogger logger)
 {
@@ -90,6 +91,9 @@ internal sealed class RunFlow(
             case RecheckDue:
                 Recheck();
                 break;
+            case OwedWork owed:
+                Repeat(owed);
+                break;
             case StepApplied applied:
                 Handled(applied.Sequence);
                 break;
@@ -103,7 +107,7 @@ internal sealed class RunFlow(
                 Evicted(missing);
                 break;
             case StepsRequested requested:
-                Repeat(requested.FromSequence);
+                RepeatFrom(requested.FromSequence);
                 break;
             case TrainerReady trainer:
                 await StartFromAsync(trainer, cancellationToken).ConfigureAwait(false);
@@ -266,7 +270,7 @@ internal sealed class RunFlow(
         _toRepeat.Add(missing.Sequence);
     }
 
-    private void Repeat(long from)
+    private void RepeatFrom(long from)
     {
         foreach (var step in _held.Values.Where(step => step.Sequence >= from))
         {
@@ -276,7 +280,16 @@ internal sealed class RunFlow(
 
     private void Recheck()
     {
-        if (_assigner.RepeatUnanswered(time.GetUtcNow(), queueIsEmpty) is { } failed)
+        foreach (var owed in _assigner.Owed(time.GetUtcNow()).Where(owed => queueIsEmpty(owed.ClientId)))
+        {
+            // Behind the events of messages that were taken in just now: only what is open after them is really lost.
+            report(owed);
+        }
+    }
+
+    private void Repeat(OwedWork owed)
+    {
+        if (_assigner.Repeat(owed) is { } failed)
         {
             var reason = _lastRefusal.TryGetValue(failed.Client.Id, out var refusal) ? $"the last message was refused: {refusal}" : "no message came";
             throw new CoordinatorException(

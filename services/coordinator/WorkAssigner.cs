@@ -3,6 +3,9 @@ using SplitFrozen.Contracts.Wire;
 
 namespace SplitFrozen.Coordinator;
 
+/// <summary>A finished assignment of which samples have not arrived.</summary>
+internal sealed record OwedWork(string ClientId, long Sequence);
+
 /// <summary>
 /// Hands out work to clients: in the order in which samples are wanted, in assignments of a few samples, with a bound on
 /// what one client has outstanding. Samples of an assignment that its client has finished, and that still have not
@@ -76,38 +79,45 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
     }
 
     /// <summary>
-    /// Wants again what finished assignments still owe, where the client's queue is empty and has been for
-    /// <see cref="CoordinatorOptions.RepeatAfter"/>.
+    /// Assignments that their clients finished some time ago and that still owe samples, where the client has not sent
+    /// anything since: both at least <see cref="CoordinatorOptions.RepeatAfter"/> ago.
     /// </summary>
-    /// <returns>A sample that was asked for too often, or null.</returns>
-    public SampleEntry? RepeatUnanswered(DateTimeOffset now, Func<string, bool> queueIsEmpty)
+    public IReadOnlyList<OwedWork> Owed(DateTimeOffset now)
     {
+        var owed = new List<OwedWork>();
         foreach (var (clientId, work) in _clients)
         {
-            if (now - work.LastMove < options.RepeatAfter)
+            if (now - work.LastMove >= options.RepeatAfter)
             {
-                continue;
+                var finished = work.Assignments.Where(assignment => now - assignment.Value.FinishedAt >= options.RepeatAfter);
+                owed.AddRange(finished.Select(assignment => new OwedWork(clientId, assignment.Key)));
+            }
+        }
+
+        return owed;
+    }
+
+    /// <summary>Wants again what an assignment owes: its messages were refused.</summary>
+    /// <returns>A sample that was asked for too often, or null.</returns>
+    public SampleEntry? Repeat(OwedWork owed)
+    {
+        if (!Of(owed.ClientId).Assignments.TryGetValue(owed.Sequence, out var assignment))
+        {
+            return null;
+        }
+
+        foreach (var entry in assignment.Open.Values.ToArray())
+        {
+            Release(entry);
+            entry.Attempts++;
+            if (entry.Attempts >= options.MaximumAttempts)
+            {
+                entry.State = SampleState.Failed;
+                return entry;
             }
 
-            var owed = work.Assignments.Values.Where(assignment => now - assignment.FinishedAt >= options.RepeatAfter).ToArray();
-            if (owed.Length == 0 || !queueIsEmpty(clientId))
-            {
-                continue;
-            }
-
-            foreach (var entry in owed.SelectMany(assignment => assignment.Open.Values).ToArray())
-            {
-                Release(entry);
-                entry.Attempts++;
-                if (entry.Attempts >= options.MaximumAttempts)
-                {
-                    entry.State = SampleState.Failed;
-                    return entry;
-                }
-
-                entry.State = SampleState.Missing;
-                Want(entry, urgent: true);
-            }
+            entry.State = SampleState.Missing;
+            Want(entry, urgent: true);
         }
 
         return null;

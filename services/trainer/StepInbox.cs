@@ -75,23 +75,34 @@ internal sealed class StepInbox(long start, int window) : IDisposable
         }
     }
 
-    /// <summary>Waits for the next step in sequence.</summary>
+    /// <summary>Waits for the next step in sequence; one caller at a time.</summary>
     public async Task<StepMessage> TakeAsync(CancellationToken cancellationToken)
     {
         while (true)
         {
-            lock (_gate)
+            if (TryTake() is { } step)
             {
-                if (_waiting.Remove(_next, out var delivery))
-                {
-                    _next++;
-                    _awaitsRepeat = false;
-                    _handedOut.Add(delivery);
-                    return delivery.Step;
-                }
+                return step;
             }
 
             await _arrived.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>The next step in sequence, or null when it has not come.</summary>
+    public StepMessage? TryTake()
+    {
+        lock (_gate)
+        {
+            if (!_waiting.Remove(_next, out var delivery))
+            {
+                return null;
+            }
+
+            _next++;
+            _awaitsRepeat = false;
+            _handedOut.Add(delivery);
+            return delivery.Step;
         }
     }
 

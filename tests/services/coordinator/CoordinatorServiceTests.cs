@@ -131,7 +131,7 @@ public sealed class CoordinatorServiceTests : IAsyncDisposable
         }
 
         var trainer = Trainer();
-        await CompleteAsync(Options(2), trainer);
+        await CompleteAsync(Options(2) with { IngestConcurrency = 1 }, trainer);
         AssertExactlyOnce(trainer.Applied, 20, 0, epochs: 3);
         Assert.Equal(hostile.Length, _data.DeadLetterCount);
         Assert.All(_data.DeadLetters, letter => Assert.NotEmpty(letter.Reason));

@@ -41,35 +41,40 @@ public sealed class WorkAssignerTests
     }
 
     [Fact]
-    public void RepeatUnanswered_FinishedButNotArrived_IsAskedAgainOnlyAfterTheQueueWasEmptyForAWhile()
+    public void Owed_FinishedButNotArrived_IsToldOnlyAfterTheClientWasQuietForAWhile()
     {
         _assigner.Want(Entry(5), urgent: false);
         var work = Assert.Single(_assigner.TakeAssignments());
-        Assert.Null(_assigner.RepeatUnanswered(s_start.AddHours(1), _ => true));
-        Assert.Empty(_assigner.TakeAssignments());
+        Assert.Empty(_assigner.Owed(s_start.AddHours(1)));
 
         _assigner.Finished("a", work.Sequence, s_start);
-        Assert.Null(_assigner.RepeatUnanswered(s_start.AddSeconds(1), _ => true));
-        Assert.Null(_assigner.RepeatUnanswered(s_start.AddSeconds(9), _ => false));
+        Assert.Empty(_assigner.Owed(s_start.AddSeconds(1)));
         _assigner.Moved("a", s_start.AddSeconds(8));
-        Assert.Null(_assigner.RepeatUnanswered(s_start.AddSeconds(9), _ => true));
-        Assert.Empty(_assigner.TakeAssignments());
-        Assert.Null(_assigner.RepeatUnanswered(s_start.AddSeconds(11), _ => true));
-        Assert.Equal([5], Assert.Single(_assigner.TakeAssignments()).Samples.Select(id => id.Row));
+        Assert.Empty(_assigner.Owed(s_start.AddSeconds(9)));
+        Assert.Equal(new OwedWork("a", work.Sequence), Assert.Single(_assigner.Owed(s_start.AddSeconds(11))));
     }
 
     [Fact]
-    public void RepeatUnanswered_AskedTooOften_NamesTheSample()
+    public void Repeat_SomeArrivedMeanwhile_AsksForTheOthersOnly()
+    {
+        WantAll();
+        _assigner.TakeAssignments();
+        _assigner.Ingested(Entry(2));
+        Assert.Null(_assigner.Repeat(new OwedWork("a", 0)));
+        Assert.Equal([0, 1, 3, 12], _assigner.TakeAssignments()[0].Samples.Select(id => id.Row));
+        Assert.Null(_assigner.Repeat(new OwedWork("a", 0)));
+        Assert.Empty(_assigner.TakeAssignments());
+    }
+
+    [Fact]
+    public void Repeat_AskedTooOften_NamesTheSample()
     {
         _assigner.Want(Entry(5), urgent: false);
-        var now = s_start;
         for (var attempt = 1; attempt <= 3; attempt++)
         {
             var work = Assert.Single(_assigner.TakeAssignments());
-            _assigner.Finished("a", work.Sequence, now);
-            now = now.AddSeconds(5);
-            var failed = _assigner.RepeatUnanswered(now, _ => true);
-            Assert.Equal(attempt == 3, failed is not null);
+            var failed = _assigner.Repeat(new OwedWork("a", work.Sequence));
+            Assert.Equal(attempt == 3 ? Entry(5) : null, failed);
         }
 
         Assert.Equal(SampleState.Failed, Entry(5).State);

@@ -23,9 +23,9 @@ public sealed class StepInboxTests
                 done.Settled++;
             }
 
-            while (inbox.TakeAsync(CancellationToken.None) is { IsCompleted: true } taken)
+            while (inbox.TryTake() is { } taken)
             {
-                handedOut.Add(taken.GetAwaiter().GetResult().Sequence);
+                handedOut.Add(taken.Sequence);
             }
 
             if (random.NextInt32(4) == 0)
@@ -46,7 +46,7 @@ public sealed class StepInboxTests
         using var inbox = new StepInbox(0, 10);
         var first = new Delivery(0);
         inbox.Accept(first);
-        Assert.True(inbox.TakeAsync(CancellationToken.None).IsCompletedSuccessfully);
+        Assert.NotNull(inbox.TryTake());
         Assert.Empty(inbox.MarkDurable(0));
         Assert.Null(inbox.Accept(new Delivery(0)).Done);
         Assert.Equal(2, inbox.MarkDurable(1).Count);
@@ -72,7 +72,10 @@ public sealed class StepInboxTests
         Assert.Equal(0, (await inbox.TakeAsync(TestContext.Current.CancellationToken)).Sequence);
         inbox.Return();
         Assert.False(inbox.Accept(new Delivery(1)).OpensGap);
-        Assert.False(inbox.TakeAsync(CancellationToken.None).IsCompleted);
+        Assert.Null(inbox.TryTake());
+        inbox.Accept(new Delivery(0));
+        Assert.Equal(0, inbox.TryTake()!.Sequence);
+        Assert.Equal(1, inbox.TryTake()!.Sequence);
     }
 
     private static void SettleAll(StepInbox inbox, long durable)
