@@ -6,7 +6,7 @@ namespace SplitFrozen.ActivationCache;
 /// </summary>
 public interface IActivationCache
 {
-    /// <summary>Stores one entry; an entry that is there stays, since equal keys mean equal content.</summary>
+    /// <summary>Stores one entry; storing the same key again is harmless, and repairs an entry that was damaged.</summary>
     Task StoreAsync(string key, ReadOnlyMemory<byte> entry, CancellationToken cancellationToken);
 
     /// <summary>Reads entries in the order of <paramref name="keys"/>; null where a key is not there.</summary>
@@ -14,9 +14,6 @@ public interface IActivationCache
 
     /// <summary>Tells for each key whether it is there, without reading it.</summary>
     Task<bool[]> ContainsAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken);
-
-    /// <summary>Removes entries that turned out to be damaged, so that they can be stored anew.</summary>
-    Task RemoveAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken);
 }
 
 /// <summary>

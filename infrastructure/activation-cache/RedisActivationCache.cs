@@ -94,14 +94,6 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
     }
 
     /// <inheritdoc/>
-    /// <remarks>Their bytes stay counted until their records are evicted: the bound holds, a little early.</remarks>
-    public Task RemoveAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
-    {
-        ArgumentNullException.ThrowIfNull(keys);
-        return _blobs.KeyDeleteAsync([.. keys.Select(key => (RedisKey)key)]).WaitAsync(cancellationToken);
-    }
-
-    /// <inheritdoc/>
     public void Dispose() => _evicting.Dispose();
 
     private static RedisKey Record(long number) => $"activations:record:{number.ToString(CultureInfo.InvariantCulture)}";

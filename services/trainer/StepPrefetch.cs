@@ -94,7 +94,6 @@ internal sealed class StepPrefetch(
             else
             {
                 logger.LogWarning("The cache entry of sample {Sample} is damaged and is asked again: {Reason}", reference.Id, reason ?? "it holds several samples");
-                await cache.RemoveAsync([reference.CacheKey], cancellationToken).ConfigureAwait(false);
                 missing.Add(reference);
             }
         }

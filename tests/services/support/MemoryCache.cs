@@ -33,10 +33,12 @@ internal sealed class MemoryCache(int maximumEntries = int.MaxValue) : IActivati
         lock (_order)
         {
             Stored++;
-            if (_entries.TryAdd(key, entry.ToArray()))
+            if (!_entries.ContainsKey(key))
             {
                 _order.Enqueue(key);
             }
+
+            _entries[key] = entry.ToArray();
 
             while (_entries.Count > maximumEntries && _order.TryDequeue(out var oldest))
             {
@@ -49,16 +51,6 @@ internal sealed class MemoryCache(int maximumEntries = int.MaxValue) : IActivati
 
     public Task<byte[]?[]> FetchAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
         Task.FromResult(keys.Select(key => _entries.GetValueOrDefault(key)).ToArray());
-
-    public Task RemoveAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
-    {
-        foreach (var key in keys)
-        {
-            _entries.TryRemove(key, out _);
-        }
-
-        return Task.CompletedTask;
-    }
 
     public Task<bool[]> ContainsAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
         Task.FromResult(keys.Select(_entries.ContainsKey).ToArray());
