@@ -11,12 +11,11 @@ internal sealed class InterruptSignal : IDisposable
     private readonly CancellationTokenSource _source = new();
     private readonly PosixSignalRegistration[] _registrations;
 
-    public InterruptSignal(TextWriter error) =>
-        _registrations =
-        [
-            PosixSignalRegistration.Create(PosixSignal.SIGINT, context => Handle(context, error)),
-            PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => Handle(context, error)),
-        ];
+    public InterruptSignal() =>
+        _registrations = [PosixSignalRegistration.Create(PosixSignal.SIGINT, Handle), PosixSignalRegistration.Create(PosixSignal.SIGTERM, Handle)];
+
+    /// <summary>What displays say after the first signal.</summary>
+    public const string Notice = "Stopping after a checkpoint; Ctrl-C again stops at once.";
 
     /// <summary>Cancelled by the first signal.</summary>
     public CancellationToken Token => _source.Token;
@@ -32,15 +31,12 @@ internal sealed class InterruptSignal : IDisposable
         _source.Dispose();
     }
 
-    private void Handle(PosixSignalContext context, TextWriter error)
+    private void Handle(PosixSignalContext context)
     {
-        if (_source.IsCancellationRequested)
+        if (!_source.IsCancellationRequested)
         {
-            return;
+            context.Cancel = true;
+            _source.Cancel();
         }
-
-        context.Cancel = true;
-        error.WriteLine("Stopping after a checkpoint; press Ctrl-C again to stop at once.");
-        _source.Cancel();
     }
 }

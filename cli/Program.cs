@@ -1,6 +1,6 @@
 using SplitFrozen.Cli;
 
-using var interrupt = new InterruptSignal(Console.Error);
+using var interrupt = new InterruptSignal();
 return await SplitFrozenCommand.RunAsync(args, new CommandContext
 {
     Output = Console.Out,

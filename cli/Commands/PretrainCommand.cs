@@ -64,6 +64,7 @@ internal sealed class PretrainCommand
         var options = Options(parsed, output);
 
         var display = new PretrainDisplay(_context);
+        using var notice = cancellationToken.Register(() => display.Notice(InterruptSignal.Notice));
         var started = _context.Time.GetTimestamp();
         using var thread = new ComputeThread("pretrain", parsed.GetValue(_threads));
         var result = await display.RunAsync(() => thread.RunAsync(

@@ -6,7 +6,7 @@ using SplitFrozen.Cli.Events;
 namespace SplitFrozen.Cli.Display;
 
 /// <summary>A display that redraws itself four times a second: a table of clients above the trainer's line.</summary>
-internal sealed class LiveDisplay(IAnsiConsole console, RunProgress progress, TimeProvider time) : IRunObserver
+internal sealed class LiveDisplay(IAnsiConsole console, RunProgress progress, TimeProvider time, CancellationToken interrupted) : IRunObserver
 {
     private const int BarWidth = 16;
     private static readonly TimeSpan s_interval = TimeSpan.FromMilliseconds(250);
@@ -40,9 +40,11 @@ internal sealed class LiveDisplay(IAnsiConsole console, RunProgress progress, Ti
     {
         lock (_lock)
         {
-            return progress.Read(view => (IRenderable)new Rows(Clients(view), new Text(""), Trainer(view), Evaluations(view)));
+            return progress.Read(view => (IRenderable)new Rows([Clients(view), new Text(""), Trainer(view), Evaluations(view), .. Interruption()]));
         }
     }
+
+    private IEnumerable<IRenderable> Interruption() => interrupted.IsCancellationRequested ? [new Markup($"[yellow]{InterruptSignal.Notice}[/]")] : [];
 
     private Table Clients(RunProgressView view)
     {
@@ -93,8 +95,7 @@ internal sealed class LiveDisplay(IAnsiConsole console, RunProgress progress, Ti
 
         var last = view.Steps.Values.Last();
         var done = last.Step + 1;
-        var rate = _rates.StepsPerSecond(now);
-        var eta = done >= plan.TotalSteps ? "done" : rate > 0 ? Quantity.Time(TimeSpan.FromSeconds((plan.TotalSteps - done) / rate)) : "…";
+        var eta = done >= plan.TotalSteps ? "done" : _rates.Remaining(plan.TotalSteps - done, now) is { } remaining ? Quantity.Time(remaining) : "…";
         return new Markup(cached + string.Create(
             CultureInfo.InvariantCulture,
             $"[bold]trainer[/]  {Bar(done, plan.TotalSteps)} step [bold]{done}[/]/{plan.TotalSteps}  epoch {last.Epoch + 1}  loss [bold]{_rates.Loss:0.000}[/]"

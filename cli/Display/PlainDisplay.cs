@@ -59,8 +59,7 @@ internal sealed class PlainDisplay(TextWriter output, RunProgress progress, Time
 
         var step = view.Steps.Keys.Last() + 1;
         var total = view.Progress.Plan?.TotalSteps ?? step;
-        var stepsPerSecond = _rates.StepsPerSecond(now);
-        var eta = stepsPerSecond > 0 ? Quantity.Time(TimeSpan.FromSeconds((total - step) / stepsPerSecond)) : "?";
+        var eta = _rates.Remaining(total - step, now) is { } remaining ? Quantity.Time(remaining) : "?";
         return string.Create(
             CultureInfo.InvariantCulture,
             $"step {step}/{total}  loss {_rates.Loss:0.000}  {Quantity.Count(_rates.TokensPerSecond(now))} tokens/s  starved {_rates.Starvation():0%}  ETA {eta}  {devices}");

@@ -9,6 +9,8 @@ internal sealed class RunRates : IRunObserver
 
     private readonly Queue<StepAppliedEvent> _steps = new();
     private readonly Dictionary<string, Queue<DeviceProgressEvent>> _devices = new(StringComparer.Ordinal);
+    private DateTimeOffset _firstStep;
+    private int _stepsSeen;
     private double _smoothedLoss = double.NaN;
 
     /// <summary>Loss, smoothed over about twenty steps; not a number before the first.</summary>
@@ -20,6 +22,11 @@ internal sealed class RunRates : IRunObserver
         switch (runEvent)
         {
             case StepAppliedEvent step:
+                if (_stepsSeen++ == 0)
+                {
+                    _firstStep = step.Time;
+                }
+
                 _steps.Enqueue(step);
                 _smoothedLoss = double.IsNaN(_smoothedLoss) ? step.Loss : (0.95 * _smoothedLoss) + (0.05 * step.Loss);
                 while (_steps.Count > 2 && step.Time - _steps.Peek().Time > s_window)
@@ -40,10 +47,11 @@ internal sealed class RunRates : IRunObserver
     }
 
     /// <summary>Trained tokens per second over the last seconds; 0 before the second step.</summary>
-    public double TokensPerSecond(DateTimeOffset now) => PerSecond(_steps.Skip(1).Sum(step => step.Tokens), now);
+    public double TokensPerSecond(DateTimeOffset now) =>
+        _steps.Count < 2 ? 0 : _steps.Skip(1).Sum(step => step.Tokens) / Math.Max(0.05, (now - _steps.Peek().Time).TotalSeconds);
 
-    /// <summary>Steps per second over the last seconds; 0 before the second step.</summary>
-    public double StepsPerSecond(DateTimeOffset now) => PerSecond(_steps.Count - 1, now);
+    /// <summary>Time that so many steps will take at the average rate of this process, evaluations included; null before the second step.</summary>
+    public TimeSpan? Remaining(int steps, DateTimeOffset now) => _stepsSeen < 2 ? null : (now - _firstStep) / (_stepsSeen - 1) * steps;
 
     /// <summary>Share of the last seconds in which the trainer waited for data, in [0, 1].</summary>
     public double Starvation()
@@ -68,7 +76,4 @@ internal sealed class RunRates : IRunObserver
         var seconds = recent.TryPeek(out var first) ? Math.Max(1, (now - first.Time).TotalSeconds) : 1;
         return recent.Sum(progress => progress.Samples) / seconds;
     }
-
-    private double PerSecond(double amount, DateTimeOffset now) =>
-        _steps.Count < 2 ? 0 : amount / Math.Max(0.05, (now - _steps.Peek().Time).TotalSeconds);
 }

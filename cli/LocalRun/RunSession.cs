@@ -36,8 +36,9 @@ internal sealed class RunSession(CommandContext context, PreparedRun run, string
     private async Task<int> WorkAsync(RunFolder folder, MetricsFile metrics, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         var started = context.Time.GetTimestamp();
-        var live = json || !context.IsTerminal ? null : new LiveDisplay(context.Console(), _progress, context.Time);
+        var live = json || !context.IsTerminal ? null : new LiveDisplay(context.Console(), _progress, context.Time, cancellationToken);
         IRunObserver display = live ?? (json ? new JsonDisplay(context.Output) : (IRunObserver)new PlainDisplay(context.Output, _progress, context.Time));
+        using var notice = live is not null ? default : cancellationToken.Register(() => context.Error.WriteLine(InterruptSignal.Notice));
         IRunObserver[] observers = [_progress, metrics, display];
         var fromStep = _progress.Read(view => view.Steps.Count == 0 ? 0 : view.Steps.Keys.Last() + 1);
         Publish(new RunStartedEvent(context.Time.GetUtcNow(), run.Spec.Name, Command(), fromStep));

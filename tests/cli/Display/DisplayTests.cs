@@ -53,7 +53,7 @@ public sealed class DisplayTests
         console.Profile.Width = 120;
         console.Profile.Height = 40;
         var progress = new RunProgress();
-        var display = new LiveDisplay(console, progress, time);
+        var display = new LiveDisplay(console, progress, time, CancellationToken.None);
         foreach (var runEvent in SampleEvents.Run.Take(9))
         {
             progress.Observe(runEvent);
