@@ -18,12 +18,7 @@ internal static unsafe class AttentionRows
             lanes = Vector512.Max(lanes, Vector512.ConditionalSelect(Below(visible - i), Vector512.Load(scores + i), Vector512.Create(float.NegativeInfinity)));
         }
 
-        var largest = float.NegativeInfinity;
-        for (var lane = 0; lane < FloatMemory.Lanes; lane++)
-        {
-            largest = MathF.Max(largest, lanes[lane]);
-        }
-
+        var largest = VectorMath.Largest(lanes);
         var sums = Vector512<float>.Zero;
         for (long i = 0; i < count; i += FloatMemory.Lanes)
         {

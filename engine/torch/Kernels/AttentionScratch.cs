@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace SplitFrozen.Torch.Kernels;
 
@@ -82,6 +83,7 @@ internal readonly unsafe ref struct AttentionScratch
         for (var row = 0; row < Length; row++)
         {
             var from = source + (row * stride);
+            PrefetchNextHead(from);
             for (var column = 0; column < Width; column++)
             {
                 target[((long)column * Padded) + row] = from[column];
@@ -98,6 +100,11 @@ internal readonly unsafe ref struct AttentionScratch
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal void PackRows(float* target, float* source, long stride, int rows, int padded, float factor)
     {
+        for (var row = 0; row < rows; row++)
+        {
+            PrefetchNextHead(source + (row * stride));
+        }
+
         Copy(source, stride, target, Width, rows, factor);
         new Span<float>(target + ((long)rows * Width), (padded - rows) * Width).Clear();
     }
@@ -110,6 +117,19 @@ internal readonly unsafe ref struct AttentionScratch
     {
         new Span<float>(KeyGradients, Padded * Width).Clear();
         new Span<float>(ValueGradients, Padded * Width).Clear();
+    }
+
+    // The next head's part of a row lies right behind this one's, but rows are pages apart, which hardware does not foresee.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void PrefetchNextHead(float* row)
+    {
+        if (Sse.IsSupported)
+        {
+            for (var column = 0; column < Width; column += FloatMemory.Lanes)
+            {
+                Sse.Prefetch1(row + Width + column);
+            }
+        }
     }
 
     private static int Pad(int length) => (length + AttentionKernel.BlockRows - 1) / AttentionKernel.BlockRows * AttentionKernel.BlockRows;

@@ -50,12 +50,7 @@ public static unsafe class CrossEntropyKernel
             largestLanes = Vector512.Max(largestLanes, FloatMemory.Load(logits + i, classes - i, float.NegativeInfinity));
         }
 
-        var largest = float.NegativeInfinity;
-        for (var lane = 0; lane < FloatMemory.Lanes; lane++)
-        {
-            largest = MathF.Max(largest, largestLanes[lane]);
-        }
-
+        var largest = VectorMath.Largest(largestLanes);
         var aim = logits[target];
         var correct = aim == largest && new ReadOnlySpan<float>(logits, target).IndexOf(largest) < 0;
         var sums = Vector512<float>.Zero;
