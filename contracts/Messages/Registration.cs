@@ -35,8 +35,12 @@ public sealed record CoordinatorReady(string RunId) : IRunMessage;
 /// <param name="RunId">The run.</param>
 /// <param name="ClientId">The client.</param>
 /// <param name="Sequence">Number of this assignment among those of the client, from 0.</param>
+/// <param name="NeededAt">
+/// The step message that first waits for one of the samples. A device worker that serves several clients does what is
+/// needed first, first.
+/// </param>
 /// <param name="Samples">The samples.</param>
-public sealed record WorkAssigned(string RunId, string ClientId, long Sequence, SampleId[] Samples) : IRunMessage;
+public sealed record WorkAssigned(string RunId, string ClientId, long Sequence, long NeededAt, SampleId[] Samples) : IRunMessage;
 
 /// <summary>
 /// A device worker has published all messages of an assignment and they are confirmed. A sample of it that the

@@ -171,7 +171,7 @@ internal sealed class RunFlow(
         await VerifyAsync([.. demanded.Select(item => item.Entry).Where(entry => entry.State == SampleState.Cached)], cancellationToken).ConfigureAwait(false);
         foreach (var (position, entry) in demanded)
         {
-            _assigner.Want(entry, urgent: false);
+            _assigner.Want(entry, position.Sequence, urgent: false);
             sequencer.Demanded(position, entry);
         }
     }
@@ -263,7 +263,7 @@ internal sealed class RunFlow(
                     entry.State = SampleState.Missing;
                 }
 
-                _assigner.Want(entry, urgent: true);
+                _assigner.Want(entry, missing.Sequence, urgent: true);
             }
         }
 

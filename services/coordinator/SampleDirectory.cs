@@ -55,6 +55,9 @@ public sealed class SampleEntry
     /// <summary>How often it was asked for without an answer.</summary>
     public int Attempts { get; set; }
 
+    /// <summary>The step message that waits for it, while it is wanted or assigned.</summary>
+    internal long NeededAt { get; set; }
+
     /// <summary>The assignment of its client that asks for it, while it is assigned.</summary>
     internal long Assignment { get; set; }
 }

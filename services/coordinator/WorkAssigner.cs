@@ -20,12 +20,14 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
 
     /// <summary>Wants a sample that is missing; nothing happens when it is on its way or in the cache.</summary>
     /// <param name="entry">The sample.</param>
+    /// <param name="neededAt">The step message that waits for it.</param>
     /// <param name="urgent">Ask for it before what is wanted already: the trainer waits for it.</param>
-    public void Want(SampleEntry entry, bool urgent)
+    public void Want(SampleEntry entry, long neededAt, bool urgent)
     {
         if (entry.State == SampleState.Missing)
         {
             entry.State = SampleState.Wanted;
+            entry.NeededAt = neededAt;
             var work = Of(entry.Client.Id);
             _changed.Add(entry.Client.Id);
             (urgent ? work.Urgent : work.Wanted).Enqueue(entry);
@@ -50,7 +52,7 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
                     entry.Assignment = sequence;
                 }
 
-                assignments.Add(new WorkAssigned(options.RunId, clientId, sequence, [.. taken.Select(entry => entry.Id)]));
+                assignments.Add(new WorkAssigned(options.RunId, clientId, sequence, taken.Min(entry => entry.NeededAt), [.. taken.Select(entry => entry.Id)]));
             }
         }
 
@@ -117,7 +119,7 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
             }
 
             entry.State = SampleState.Missing;
-            Want(entry, urgent: true);
+            Want(entry, entry.NeededAt, urgent: true);
         }
 
         return null;
@@ -130,7 +132,7 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
         {
             Release(entry);
             entry.State = SampleState.Missing;
-            Want(entry, urgent: true);
+            Want(entry, entry.NeededAt, urgent: true);
         }
     }
 

@@ -22,6 +22,9 @@ public sealed class DeviceWorkerService
 {
     private const int MessagesAhead = 2;
 
+    private static readonly Comparer<WorkAssigned> NeededFirst = Comparer<WorkAssigned>.Create(
+        (left, right) => (left.NeededAt, left.Sequence).CompareTo((right.NeededAt, right.Sequence)));
+
     private readonly DeviceWorkerOptions _options;
     private readonly ModelFolder _model;
     private readonly IControlPlane _control;
@@ -80,7 +83,7 @@ public sealed class DeviceWorkerService
     private async Task ServeAsync(CancellationToken cancellationToken)
     {
         // Unbounded, but the coordinator bounds what it asks of a client and has not received.
-        var work = Channel.CreateUnbounded<WorkAssigned>(new UnboundedChannelOptions { SingleReader = true });
+        var work = Channel.CreateUnboundedPrioritized(new UnboundedPrioritizedChannelOptions<WorkAssigned> { SingleReader = true, Comparer = NeededFirst });
         var outbox = Channel.CreateBounded<object>(new BoundedChannelOptions(MessagesAhead) { SingleReader = true, SingleWriter = true });
         var registrations = await Task.Run(Registrations, cancellationToken).ConfigureAwait(false);
         var runEnded = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

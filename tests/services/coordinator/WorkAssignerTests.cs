@@ -24,6 +24,7 @@ public sealed class WorkAssignerTests
         var assignments = _assigner.TakeAssignments();
         Assert.Equal([(0, 4), (1, 4), (2, 4)], assignments.Where(work => work.ClientId == "a").Select(work => ((int)work.Sequence, work.Samples.Length)));
         Assert.Equal(Enumerable.Range(0, 12), assignments.Where(work => work.ClientId == "a").SelectMany(work => work.Samples).Select(id => id.Row));
+        Assert.Equal([0, 0, 0, 5, 5, 5], assignments.Select(work => (int)work.NeededAt));
         Assert.Empty(_assigner.TakeAssignments());
         _assigner.Ingested(Entry(3));
         Assert.Equal([12, 13, 14, 15], Assert.Single(_assigner.TakeAssignments()).Samples.Select(id => id.Row));
@@ -36,14 +37,14 @@ public sealed class WorkAssignerTests
         _assigner.TakeAssignments();
         _assigner.Ingested(Entry(0));
         Entry(0).State = SampleState.Missing;
-        _assigner.Want(Entry(0), urgent: true);
+        _assigner.Want(Entry(0), 77, urgent: true);
         Assert.Equal([0, 12, 13, 14], _assigner.TakeAssignments()[0].Samples.Select(id => id.Row));
     }
 
     [Fact]
     public void Owed_FinishedButNotArrived_IsToldOnlyAfterTheClientWasQuietForAWhile()
     {
-        _assigner.Want(Entry(5), urgent: false);
+        _assigner.Want(Entry(5), 0, urgent: false);
         var work = Assert.Single(_assigner.TakeAssignments());
         Assert.Empty(_assigner.Owed(s_start.AddHours(1)));
 
@@ -69,7 +70,7 @@ public sealed class WorkAssignerTests
     [Fact]
     public void Repeat_AskedTooOften_NamesTheSample()
     {
-        _assigner.Want(Entry(5), urgent: false);
+        _assigner.Want(Entry(5), 0, urgent: false);
         for (var attempt = 1; attempt <= 3; attempt++)
         {
             var work = Assert.Single(_assigner.TakeAssignments());
@@ -104,7 +105,7 @@ public sealed class WorkAssignerTests
     {
         for (var row = 0; row < 100; row++)
         {
-            _assigner.Want(Entry(row), urgent: false);
+            _assigner.Want(Entry(row), row / 10, urgent: false);
         }
     }
 }

@@ -10,12 +10,10 @@ using SplitFrozen.Tasks;
 
 namespace SplitFrozen.Services.Tests.DeviceWorker;
 
-public sealed class DeviceWorkerServiceTests(SmallModels models) : IAsyncDisposable
+public sealed class DeviceWorkerServiceTests(SmallModels models)
 {
-    private readonly InProcessControlPlane _control = new();
+    private readonly DirectControlPlane _control = new();
     private readonly EncodedSample[] _samples = new TestTask(TaskKind.Classification, SmallModels.Vocabulary).Samples(30, false, 1);
-
-    public async ValueTask DisposeAsync() => await _control.DisposeAsync();
 
     [Fact]
     public async Task Run_QueueFull_BacksOffSendsTheSameMessageAgainAndWorksAheadByFewMessages()
@@ -31,7 +29,7 @@ public sealed class DeviceWorkerServiceTests(SmallModels models) : IAsyncDisposa
         });
         var worker = Worker(publisher, time).RunAsync(stop.Token);
         await RegisteredAsync(stop.Token);
-        await _control.PublishAsync(new WorkAssigned("run", "client", 0, [.. _samples.Select(sample => sample.Id)]), stop.Token);
+        await _control.PublishAsync(new WorkAssigned("run", "client", 0, 0, [.. _samples.Select(sample => sample.Id)]), stop.Token);
 
         await Deadline.UntilAsync(() => publisher.Bodies.Count == 1, "the first message is tried");
         Assert.Empty(progress);
@@ -56,6 +54,42 @@ public sealed class DeviceWorkerServiceTests(SmallModels models) : IAsyncDisposa
     }
 
     [Fact]
+    public async Task Run_SeveralAssignments_DoesWhatIsNeededFirst()
+    {
+        var publisher = new FullQueue(refusals: 1);
+        var time = new FakeTimeProvider();
+        using var stop = Deadline.Token();
+        var finished = new ConcurrentQueue<long>();
+        using var seen = _control.Subscribe<WorkFinished>((message, _) =>
+        {
+            finished.Enqueue(message.Sequence);
+            return ValueTask.CompletedTask;
+        });
+        var worker = Worker(publisher, time).RunAsync(stop.Token);
+        await RegisteredAsync(stop.Token);
+
+        // Enough to keep the worker busy, while its first message is refused, until all assignments are there.
+        await _control.PublishAsync(new WorkAssigned("run", "client", 0, 50, [.. _samples[..24].Select(sample => sample.Id)]), stop.Token);
+        await Deadline.UntilAsync(() => publisher.Bodies.Count == 1, "the first message is tried");
+        long[] needed = [40, 10, 30, 20];
+        for (var sequence = 1; sequence <= 4; sequence++)
+        {
+            await _control.PublishAsync(new WorkAssigned("run", "client", sequence, needed[sequence - 1], [_samples[24 + sequence].Id]), stop.Token);
+        }
+
+        await Deadline.UntilAsync(
+            () =>
+            {
+                time.Advance(TimeSpan.FromSeconds(2));
+                return finished.Count == 5;
+            },
+            "all work is finished");
+        Assert.Equal([0, 2, 4, 3, 1], finished);
+        await stop.CancelAsync();
+        await worker;
+    }
+
+    [Fact]
     public async Task Run_Work_SendsTheHiddenStatesThatTheModelGives()
     {
         var publisher = new FullQueue(refusals: 0);
@@ -70,7 +104,7 @@ public sealed class DeviceWorkerServiceTests(SmallModels models) : IAsyncDisposa
         await RegisteredAsync(stop.Token);
 
         // A sample that the client does not hold is passed over.
-        await _control.PublishAsync(new WorkAssigned("run", "client", 7, [_samples[3].Id, SampleId.Training(999)]), stop.Token);
+        await _control.PublishAsync(new WorkAssigned("run", "client", 7, 0, [_samples[3].Id, SampleId.Training(999)]), stop.Token);
         Assert.Equal(7, (await finished.Task.WaitAsync(stop.Token)).Sequence);
         await stop.CancelAsync();
         await worker;
