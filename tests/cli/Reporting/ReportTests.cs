@@ -30,7 +30,9 @@ public sealed class ReportTests
         var svg = SampleEvents.Progress().Read(view => RunPlot.Draw("demo <1>", view, "accuracy"));
         var root = XDocument.Parse(svg).Root!;
         Assert.Equal("svg", root.Name.LocalName);
-        Assert.Equal(3, root.Descendants().Count(e => e.Name.LocalName == "polyline" && ((string)e.Attribute("points")!).Split(' ').Length > 1));
+        string[] curves = [.. root.Descendants().Where(e => e.Name.LocalName == "polyline").Select(e => ((string)e.Attribute("style")!).ToLowerInvariant())];
+        Assert.Equal(2, curves.Count(style => style.Contains("rgb(31,119,180)", StringComparison.Ordinal)));
+        Assert.Equal(1, curves.Count(style => style.Contains("rgb(214,39,40)", StringComparison.Ordinal)));
         Assert.Equal(2, root.Descendants().Count(e => e.Name.LocalName == "ellipse"));
         Assert.Contains("75.0 %", svg, StringComparison.Ordinal);
     }
