@@ -14,9 +14,10 @@ internal static class RunPlot
     private static readonly OxyColor s_lossColour = OxyColor.FromRgb(0x1f, 0x77, 0xb4);
     private static readonly OxyColor s_metricColour = OxyColor.FromRgb(0xd6, 0x27, 0x28);
 
-    /// <summary>The SVG text; <paramref name="metric"/> is the headline metric of the task.</summary>
-    public static string Draw(string title, RunProgressView run, string metric)
+    /// <summary>The SVG text; <paramref name="headline"/> is the headline metric of the task, replaced by the loss where evaluations lack it.</summary>
+    public static string Draw(string title, RunProgressView run, string headline)
     {
+        var metric = run.Evaluations.Values.Any(evaluation => evaluation.Metrics.ContainsKey(headline)) ? headline : "loss";
         var losses = run.Steps.Values.Where(step => double.IsFinite(step.Loss)).Select(step => new DataPoint(step.Step + 1, step.Loss)).ToArray();
         var held = run.Evaluations.Values.Where(e => e.Metrics.ContainsKey(metric)).Select(e => new DataPoint(e.Step, e.Metrics[metric])).ToArray();
 

@@ -38,6 +38,14 @@ public sealed class ReportTests
     }
 
     [Fact]
+    public void Draw_EvaluationsWithoutTheHeadlineMetric_ShowTheLoss()
+    {
+        var svg = SampleEvents.Progress().Read(view => RunPlot.Draw("demo", view, "exact_match"));
+        Assert.Contains("held-out loss", svg, StringComparison.Ordinal);
+        Assert.Equal(2, XDocument.Parse(svg).Root!.Descendants().Count(e => e.Name.LocalName == "ellipse"));
+    }
+
+    [Fact]
     public void Draw_RunWithoutSteps_IsStillAPicture() =>
         XDocument.Parse(SampleEvents.Progress([]).Read(view => RunPlot.Draw("demo", view, "accuracy")));
 }
