@@ -8,24 +8,24 @@ namespace SplitFrozen.Models.Operations;
 /// </summary>
 internal sealed class RotaryTable : IDisposable
 {
-    private readonly Tensor _cosines;
-    private readonly Tensor _sines;
-    private readonly int _headWidth;
+    private const long FirstPositions = 128;
 
-    /// <summary>Tabulates the angles of all positions.</summary>
-    internal RotaryTable(RopeConfig rope, int headWidth, int maximumPositions, ScalarType type)
+    private readonly double[] _frequencies;
+    private readonly ScalarType _type;
+    private readonly int _headWidth;
+    private Tensor? _cosines;
+    private Tensor? _sines;
+
+    private RotaryTable(RopeConfig rope, int headWidth, ScalarType type)
     {
-        using var scope = NewDisposeScope();
+        _frequencies = Frequencies(rope, headWidth);
+        _type = type;
         _headWidth = headWidth;
-        var frequencies = tensor(Frequencies(rope, headWidth), [1, headWidth / 2]);
-        var angles = arange(maximumPositions, ScalarType.Float64).unsqueeze(1) * frequencies;
-        _cosines = angles.cos().to(type).DetachFromDisposeScope();
-        _sines = angles.sin().to(type).DetachFromDisposeScope();
     }
 
     /// <summary>The table of a model; null for a family without rotary positions.</summary>
     internal static RotaryTable? For(TransformerConfig config, ScalarType type) =>
-        config.Rope is null ? null : new RotaryTable(config.Rope, config.HeadWidth, config.MaximumPositions, type);
+        config.Rope is null ? null : new RotaryTable(config.Rope, config.HeadWidth, type);
 
     /// <summary>
     /// Radians per position of every pair, <c>[d/2]</c>: <c>theta^(−2i/d)</c>, scaled for long contexts as Llama 3.1 does.
@@ -46,10 +46,11 @@ internal sealed class RotaryTable : IDisposable
     internal Tensor Rotate(Tensor rows, SequenceLayout layout, int direction)
     {
         using var scope = NewDisposeScope();
+        Reach(layout.FirstPosition + layout.MaximumLength);
         var split = rows.view(rows.shape[0], -1, _headWidth);
         var half = _headWidth / 2;
-        var cosines = _cosines.index_select(0, layout.Positions).unsqueeze(1);
-        var sines = _sines.index_select(0, layout.Positions).unsqueeze(1).mul_(direction);
+        var cosines = _cosines!.index_select(0, layout.Positions).unsqueeze(1);
+        var sines = _sines!.index_select(0, layout.Positions).unsqueeze(1).mul_(direction);
         var (first, second) = (split.narrow(2, 0, half), split.narrow(2, half, half));
         var rotated = cat([(first * cosines) - (second * sines), (second * cosines) + (first * sines)], 2);
         return rotated.view(rows.shape[0], rows.shape[1]).MoveToOuterDisposeScope();
@@ -57,8 +58,23 @@ internal sealed class RotaryTable : IDisposable
 
     public void Dispose()
     {
-        _cosines.Dispose();
-        _sines.Dispose();
+        _cosines?.Dispose();
+        _sines?.Dispose();
+    }
+
+    // The table grows with the longest sequence met: models of today name 131072 positions, and few texts need them.
+    private void Reach(long positions)
+    {
+        if (_cosines is not null && _cosines.shape[0] >= positions)
+        {
+            return;
+        }
+
+        var room = Math.Max(FirstPositions, Math.Max(positions, 2 * (_cosines?.shape[0] ?? 0)));
+        var angles = arange(room, ScalarType.Float64).unsqueeze(1) * tensor(_frequencies, [1, _headWidth / 2]);
+        Dispose();
+        _cosines = angles.cos().to(_type).DetachFromDisposeScope();
+        _sines = angles.sin().to(_type).DetachFromDisposeScope();
     }
 
     private static double Scale(double frequency, RopeScaling scaling)
