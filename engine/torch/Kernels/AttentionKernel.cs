@@ -19,7 +19,7 @@ public sealed record AttentionShape(int[] Lengths, int Heads, int KeyValueHeads,
 /// Causal scaled dot-product attention of f32 rows, packed without padding. It reads and writes rows where they lie, computes only
 /// what the mask lets through (in blocks of 16 queries), and treats every sequence and head by itself, so a sequence gives the
 /// same bits wherever it stands and however many threads there are. Scores are recomputed in the backward pass from the saved
-/// logarithms of their sums (Dao et al., 2022). Some 2–3 times as fast as torch's kernel at 128 tokens.
+/// logarithms of their sums (Dao et al., 2022). About a quarter faster than torch's kernel at 128 tokens (4.3 against 5.3 ms forward at GPT-2-small shapes, 8 × 128).
 /// </summary>
 public static unsafe class AttentionKernel
 {
