@@ -33,7 +33,7 @@ internal sealed class LocalRunner(PreparedRun run, RunFolder folder, string runI
         await using var control = new InProcessControlPlane();
         using var recorder = new RunRecorder(control, runId, observers, time);
         var fault = await FaultOf(ServeAsync(control, cache, ledger, cancellationToken)).ConfigureAwait(false);
-        await recorder.DrainAsync().ConfigureAwait(false);
+        await control.DrainAsync().ConfigureAwait(false);
         if (recorder.Failure is { } reason)
         {
             throw new RunFailedException(reason, fault?.SourceException);

@@ -57,6 +57,15 @@ public sealed class InProcessControlPlane : IControlPlane, IAsyncDisposable
         }
     }
 
+    /// <summary>Waits until the present subscribers have handled every message that was published before. Not to be called from a handler.</summary>
+    public Task DrainAsync()
+    {
+        lock (_gate)
+        {
+            return Task.WhenAll(_subscriptions.Values.SelectMany(list => list).Cast<IStoppable>().Select(subscription => subscription.DrainAsync()).ToArray());
+        }
+    }
+
     /// <summary>Ends all subscriptions and waits for the handlers that are running. Not to be called from a handler.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -93,6 +102,8 @@ public sealed class InProcessControlPlane : IControlPlane, IAsyncDisposable
     private interface IStoppable : IDisposable
     {
         Task Ended { get; }
+
+        Task DrainAsync();
     }
 
     private sealed class Subscription<TMessage> : IStoppable
@@ -101,7 +112,9 @@ public sealed class InProcessControlPlane : IControlPlane, IAsyncDisposable
         private readonly InProcessControlPlane _plane;
         private readonly Func<TMessage, CancellationToken, ValueTask> _handler;
         private readonly CancellationTokenSource _stop = new();
-        private readonly Channel<TMessage> _messages = Channel.CreateBounded<TMessage>(new BoundedChannelOptions(QueueLength) { SingleReader = true });
+
+        // Messages, and completion sources that mark a place between them.
+        private readonly Channel<object> _messages = Channel.CreateBounded<object>(new BoundedChannelOptions(QueueLength) { SingleReader = true });
 
         public Subscription(InProcessControlPlane plane, Func<TMessage, CancellationToken, ValueTask> handler)
         {
@@ -112,7 +125,16 @@ public sealed class InProcessControlPlane : IControlPlane, IAsyncDisposable
 
         public Task Ended { get; }
 
-        public async ValueTask SendAsync(TMessage message, CancellationToken cancellationToken)
+        public ValueTask SendAsync(TMessage message, CancellationToken cancellationToken) => WriteAsync(message, cancellationToken);
+
+        public async Task DrainAsync()
+        {
+            var passed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            await WriteAsync(passed, CancellationToken.None).ConfigureAwait(false);
+            await Task.WhenAny(passed.Task, Ended).ConfigureAwait(false);
+        }
+
+        private async ValueTask WriteAsync(object message, CancellationToken cancellationToken)
         {
             try
             {
@@ -135,9 +157,16 @@ public sealed class InProcessControlPlane : IControlPlane, IAsyncDisposable
         {
             try
             {
-                await foreach (var message in _messages.Reader.ReadAllAsync(_stop.Token).ConfigureAwait(false))
+                await foreach (var item in _messages.Reader.ReadAllAsync(_stop.Token).ConfigureAwait(false))
                 {
-                    await HandleOneAsync(message).ConfigureAwait(false);
+                    if (item is TMessage message)
+                    {
+                        await HandleOneAsync(message).ConfigureAwait(false);
+                    }
+                    else
+                    {
+                        ((TaskCompletionSource)item).SetResult();
+                    }
                 }
             }
             catch (OperationCanceledException)

@@ -26,6 +26,29 @@ public sealed class InProcessControlPlaneTests
     }
 
     [Fact]
+    public async Task DrainAsync_MessagesWaiting_ReturnsWhenAllAreHandled()
+    {
+        await using var plane = new InProcessControlPlane();
+        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var handled = 0;
+        using var subscription = plane.Subscribe<string>(async (_, _) =>
+        {
+            await gate.Task;
+            handled++;
+        });
+        for (var i = 0; i < 3; i++)
+        {
+            await plane.PublishAsync("message", TestContext.Current.CancellationToken);
+        }
+
+        var drained = plane.DrainAsync();
+        Assert.False(drained.IsCompleted);
+        gate.SetResult();
+        await drained.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(3, handled);
+    }
+
+    [Fact]
     public async Task PublishAsync_OtherType_ReachesNobody()
     {
         await using var plane = new InProcessControlPlane();

@@ -90,6 +90,7 @@ internal sealed class Pipeline(ModelFolder model) : IDisposable
             Trainer(control).RunAsync(stop.Token), Coordinator(control).RunAsync(stop.Token), Worker(control).RunAsync(stop.Token),
         ];
         await System.Threading.Tasks.Task.WhenAll(services);
+        await control.DrainAsync();
         Assert.False(limit.IsCancellationRequested, "the run did not end in time");
         Assert.False(control.FirstFailure.IsCompleted, "a handler failed");
     }
