@@ -127,7 +127,7 @@ public sealed record ClientsSpec
 /// <summary>What device workers do.</summary>
 public sealed record DeviceSpec
 {
-    /// <summary>Samples per forward. With 1 the activations do not depend on who computes a sample beside which other, bit for bit.</summary>
+    /// <summary>Samples per forward. More are faster; the activations are the same bits.</summary>
     public int MicroBatch { get; init; } = 16;
 
     /// <summary>How activations travel and are cached: <c>f32</c>, <c>f16</c>, <c>bf16</c> or <c>int8</c>.</summary>

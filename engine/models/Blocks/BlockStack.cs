@@ -3,7 +3,10 @@ using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Blocks;
 
-/// <summary>A contiguous slice of a model's blocks that runs without keeping anything for a backward pass.</summary>
+/// <summary>
+/// A contiguous slice of a model's blocks that runs without keeping anything for a backward pass. Whole sequences get the same
+/// bits whatever they are computed beside: what a device sends does not depend on who else's samples it holds.
+/// </summary>
 internal static class BlockStack
 {
     /// <summary>Makes the blocks <c>[from, to)</c>.</summary>
@@ -34,7 +37,7 @@ internal static class BlockStack
     internal static Tensor Run(
         ReadOnlySpan<TransformerBlock> blocks, Tensor x, SequenceLayout layout, ReadOnlySpan<KeyValueCache> caches = default)
     {
-        var context = new BlockContext(layout, Dropout: null, RowsAfterAttention: null);
+        var context = new BlockContext(layout, Dropout: null, RowsAfterAttention: null) { InTiles = caches.IsEmpty };
         var current = x.alias();
         for (var i = 0; i < blocks.Length; i++)
         {

@@ -36,13 +36,13 @@ internal sealed class Gpt2Block : TransformerBlock
     internal override Tensor Forward(Tensor x, BlockContext context, Tape? tape)
     {
         using var scope = NewDisposeScope();
-        var qkv = _queryKeyValue.Forward(_norm1.Forward(x, tape), tape, context.Dropout);
+        var qkv = _queryKeyValue.Forward(_norm1.Forward(x, tape), tape, context.Dropout, context.InTiles);
         var attended = _attention.Forward(
             qkv.narrow(1, 0, _width), qkv.narrow(1, _width, _width), qkv.narrow(1, 2 * _width, _width), context.Layout, tape, context.Cache);
         attended = ChooseRows(attended, context);
-        var h = _attentionProjection.Forward(attended, tape, context.Dropout).add_(ChooseRows(x, context));
-        var inner = _fullyConnected.Forward(_norm2.Forward(h, tape), tape, context.Dropout);
-        var y = _projection.Forward(Activation.Gelu(inner, tape), tape, context.Dropout).add_(h);
+        var h = _attentionProjection.Forward(attended, tape, context.Dropout, context.InTiles).add_(ChooseRows(x, context));
+        var inner = _fullyConnected.Forward(_norm2.Forward(h, tape), tape, context.Dropout, context.InTiles);
+        var y = _projection.Forward(Activation.Gelu(inner, tape), tape, context.Dropout, context.InTiles).add_(h);
         return y.MoveToOuterDisposeScope();
     }
 

@@ -47,17 +47,17 @@ internal sealed class LlamaBlock : TransformerBlock
     internal override Tensor Forward(Tensor x, BlockContext context, Tape? tape)
     {
         using var scope = NewDisposeScope();
-        var (layout, dropout) = (context.Layout, context.Dropout);
+        var (layout, dropout, tiles) = (context.Layout, context.Dropout, context.InTiles);
         var normed = _norm1.Forward(x, tape);
-        var q = _rotary.Rotate(_query.Forward(normed, tape, dropout), layout, direction: 1);
-        var k = _rotary.Rotate(_key.Forward(normed, tape, dropout), layout, direction: 1);
-        var v = _value.Forward(normed, tape, dropout);
+        var q = _rotary.Rotate(_query.Forward(normed, tape, dropout, tiles), layout, direction: 1);
+        var k = _rotary.Rotate(_key.Forward(normed, tape, dropout, tiles), layout, direction: 1);
+        var v = _value.Forward(normed, tape, dropout, tiles);
         var attended = ChooseRows(_attention.Forward(q, k, v, layout, tape, context.Cache), context);
-        var h = _output.Forward(attended, tape, dropout).add_(ChooseRows(x, context));
+        var h = _output.Forward(attended, tape, dropout, tiles).add_(ChooseRows(x, context));
         var normed2 = _norm2.Forward(h, tape);
-        var gate = _gate.Forward(normed2, tape, dropout);
-        var up = _up.Forward(normed2, tape, dropout);
-        return _down.Forward(Activation.SwiGlu(gate, up, tape), tape, dropout).add_(h).MoveToOuterDisposeScope();
+        var gate = _gate.Forward(normed2, tape, dropout, tiles);
+        var up = _up.Forward(normed2, tape, dropout, tiles);
+        return _down.Forward(Activation.SwiGlu(gate, up, tape), tape, dropout, tiles).add_(h).MoveToOuterDisposeScope();
     }
 
     internal override Tensor? Backward(Tensor dy, BlockContext context, Tape tape, WeightGradients deferred, bool needInput)

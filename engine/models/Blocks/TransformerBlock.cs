@@ -12,6 +12,12 @@ internal sealed record BlockContext(SequenceLayout Layout, Dropout? Dropout, Ten
 {
     /// <summary>What the block keeps of the one sequence that is being continued, or null for whole sequences.</summary>
     internal KeyValueCache? Cache { get; init; }
+
+    /// <summary>
+    /// Whether linear layers work in tiles of one shape: a sequence's hidden states are then the same bits beside whichever
+    /// others it is computed.
+    /// </summary>
+    internal bool InTiles { get; init; }
 }
 
 /// <summary>One transformer block over packed rows <c>[ΣT, H]</c>, with its backward pass in two halves.</summary>

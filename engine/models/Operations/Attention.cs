@@ -5,8 +5,8 @@ namespace SplitFrozen.Models.Operations;
 
 /// <summary>
 /// Causal scaled dot-product attention over packed rows; key and value heads repeat in blocks (grouped queries). In f32 the
-/// project's kernel works on the rows as they lie. Otherwise torch's works on padded sequences, which needs no mask: under a causal
-/// mask a pad comes after every real token of its sequence and cannot influence it.
+/// project's kernel works on the rows as they lie. Otherwise torch's works on padded sequences where a backward pass follows, which needs
+/// no mask: under a causal mask a pad comes after every real token of its sequence and cannot influence it.
 /// </summary>
 internal sealed class Attention(int heads, int keyValueHeads, int headWidth)
 {
@@ -28,6 +28,11 @@ internal sealed class Attention(int heads, int keyValueHeads, int headWidth)
 
         if (!AttentionKernel.Supports(q.dtype, headWidth))
         {
+            if (tape is null && layout.Sequences > 1)
+            {
+                return AttendApart(q, k, v, layout);
+            }
+
             var attended = LocalGraph.Run(
                 tape, Attend, Split(q, heads, layout), Split(k, keyValueHeads, layout), Split(v, keyValueHeads, layout));
             return Merge(attended, layout);
@@ -57,6 +62,22 @@ internal sealed class Attention(int heads, int keyValueHeads, int headWidth)
             (q, k, v), (output, logSums), gradient, Shape(layout),
             all.narrow(1, 0, queryWidth), all.narrow(1, queryWidth, keyWidth), all.narrow(1, queryWidth + keyWidth, keyWidth));
         return all;
+    }
+
+    /// <summary>Every sequence by itself: padded beside longer ones it would round otherwise than alone.</summary>
+    private Tensor AttendApart(Tensor q, Tensor k, Tensor v, SequenceLayout layout)
+    {
+        var results = new Tensor[layout.Sequences];
+        var start = 0L;
+        for (var i = 0; i < results.Length; i++)
+        {
+            var length = layout.Lengths[i];
+            using var alone = new SequenceLayout([length]);
+            results[i] = Forward(q.narrow(0, start, length), k.narrow(0, start, length), v.narrow(0, start, length), alone, tape: null, cache: null);
+            start += length;
+        }
+
+        return cat(results, 0);
     }
 
     private AttentionShape Shape(SequenceLayout layout) => new(layout.Lengths, heads, keyValueHeads, headWidth);

@@ -15,7 +15,9 @@ internal sealed class SmallModel : IDisposable
 
     public ModelFolder Folder { get; }
 
-    public static SmallModel Make(ModelFamily family) => new(Config(family));
+    public static SmallModel Make(ModelFamily family) => Make(Config(family));
+
+    public static SmallModel Make(TransformerConfig config) => new(config);
 
     public static TransformerConfig Config(ModelFamily family) => family == ModelFamily.Gpt2
         ? new TransformerConfig

@@ -21,19 +21,6 @@ internal static class CheckpointValues
         return values;
     }
 
-    /// <summary>Asserts that every tensor of both differs by at most a share of its norm.</summary>
-    public static void AssertNear(byte[] expected, byte[] actual, double relative)
-    {
-        var (left, right) = (Read(expected), Read(actual));
-        Assert.Equal(left.Keys, right.Keys);
-        foreach (var (name, values) in left)
-        {
-            var norm = Math.Sqrt(values.Sum(value => (double)value * value));
-            var distance = Math.Sqrt(values.Zip(right[name], (a, b) => Math.Pow((double)a - b, 2)).Sum());
-            Assert.True(distance <= relative * norm, $"{name}: relative distance {distance / norm:g3}");
-        }
-    }
-
     /// <summary>Sequence, epoch and sample ids of every line of a run's <c>steps.jsonl</c>.</summary>
     public static List<(long Sequence, int Epoch, long[] Samples)> StepLog(string folder) =>
     [
