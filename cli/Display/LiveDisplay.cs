@@ -2,6 +2,7 @@ using System.Globalization;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 using SplitFrozen.Cli.Events;
+using SplitFrozen.Contracts.Events;
 
 namespace SplitFrozen.Cli.Display;
 

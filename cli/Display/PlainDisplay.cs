@@ -1,5 +1,6 @@
 using System.Globalization;
 using SplitFrozen.Cli.Events;
+using SplitFrozen.Contracts.Events;
 
 namespace SplitFrozen.Cli.Display;
 

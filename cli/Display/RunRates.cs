@@ -1,4 +1,5 @@
 using SplitFrozen.Cli.Events;
+using SplitFrozen.Contracts.Events;
 
 namespace SplitFrozen.Cli.Display;
 

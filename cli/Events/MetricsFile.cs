@@ -1,3 +1,4 @@
+using SplitFrozen.Contracts.Events;
 namespace SplitFrozen.Cli.Events;
 
 /// <summary>Appends every event to <c>metrics.jsonl</c>.</summary>

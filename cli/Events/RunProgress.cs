@@ -1,3 +1,4 @@
+using SplitFrozen.Contracts.Events;
 namespace SplitFrozen.Cli.Events;
 
 /// <summary>Figures of one client, summed over all processes that worked on the run.</summary>

@@ -1,4 +1,4 @@
-using SplitFrozen.Cli.Events;
+using SplitFrozen.Contracts.Events;
 using SplitFrozen.Torch;
 using SplitFrozen.Training.Export;
 

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using SplitFrozen.Cli.Display;
 using SplitFrozen.Cli.Events;
+using SplitFrozen.Contracts.Events;
 using SplitFrozen.Cli.Reporting;
 
 namespace SplitFrozen.Cli.LocalRun;

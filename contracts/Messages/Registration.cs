@@ -40,7 +40,11 @@ public sealed record CoordinatorReady(string RunId) : IRunMessage;
 /// needed first, first.
 /// </param>
 /// <param name="Samples">The samples.</param>
-public sealed record WorkAssigned(string RunId, string ClientId, long Sequence, long NeededAt, SampleId[] Samples) : IRunMessage;
+public sealed record WorkAssigned(string RunId, string ClientId, long Sequence, long NeededAt, SampleId[] Samples) : IRunMessage, IAddressedMessage
+{
+    /// <inheritdoc/>
+    string IAddressedMessage.Address => ClientId;
+}
 
 /// <summary>
 /// A device worker has published all messages of an assignment and they are confirmed. A sample of it that the

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Threading.Channels;
+using SplitFrozen.Contracts.Messages;
 
 namespace SplitFrozen.Messaging;
 
@@ -44,14 +45,14 @@ public sealed class InProcessControlPlane : IControlPlane, IAsyncDisposable
 
     /// <inheritdoc/>
     /// <exception cref="ObjectDisposedException">The plane is disposed.</exception>
-    public IDisposable Subscribe<TMessage>(Func<TMessage, CancellationToken, ValueTask> handler)
+    public IDisposable Subscribe<TMessage>(Func<TMessage, CancellationToken, ValueTask> handler, params IReadOnlyCollection<string> addresses)
         where TMessage : class
     {
         ArgumentNullException.ThrowIfNull(handler);
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            var subscription = new Subscription<TMessage>(this, handler);
+            var subscription = new Subscription<TMessage>(this, handler, addresses);
             _subscriptions[typeof(TMessage)] = _subscriptions.GetValueOrDefault(typeof(TMessage), []).Add(subscription);
             return subscription;
         }
@@ -111,13 +112,15 @@ public sealed class InProcessControlPlane : IControlPlane, IAsyncDisposable
     {
         private readonly InProcessControlPlane _plane;
         private readonly Func<TMessage, CancellationToken, ValueTask> _handler;
+        private readonly IReadOnlyCollection<string> _addresses;
         private readonly CancellationTokenSource _stop = new();
 
         // Messages, and completion sources that mark a place between them.
         private readonly Channel<object> _messages = Channel.CreateBounded<object>(new BoundedChannelOptions(QueueLength) { SingleReader = true });
 
-        public Subscription(InProcessControlPlane plane, Func<TMessage, CancellationToken, ValueTask> handler)
+        public Subscription(InProcessControlPlane plane, Func<TMessage, CancellationToken, ValueTask> handler, IReadOnlyCollection<string> addresses)
         {
+            _addresses = addresses;
             _plane = plane;
             _handler = handler;
             Ended = Task.Run(HandleAsync);
@@ -125,7 +128,8 @@ public sealed class InProcessControlPlane : IControlPlane, IAsyncDisposable
 
         public Task Ended { get; }
 
-        public ValueTask SendAsync(TMessage message, CancellationToken cancellationToken) => WriteAsync(message, cancellationToken);
+        public ValueTask SendAsync(TMessage message, CancellationToken cancellationToken) =>
+            message is IAddressedMessage addressed && !_addresses.Contains(addressed.Address) ? ValueTask.CompletedTask : WriteAsync(message, cancellationToken);
 
         public async Task DrainAsync()
         {

@@ -232,15 +232,17 @@ public sealed class DeviceWorkerService
     private Subscriptions Subscribe(ChannelWriter<WorkAssigned> work, ClientRegistered[] registrations, TaskCompletionSource runEnded)
     {
         var subscriptions = new Subscriptions();
-        On<WorkAssigned>((assignment, _) =>
-        {
-            if (_clients.ContainsKey(assignment.ClientId))
+        subscriptions.Add(_control.Subscribe<WorkAssigned>(
+            (assignment, _) =>
             {
-                work.TryWrite(assignment);
-            }
+                if (assignment.RunId == _options.RunId)
+                {
+                    work.TryWrite(assignment);
+                }
 
-            return ValueTask.CompletedTask;
-        });
+                return ValueTask.CompletedTask;
+            },
+            _clients.Keys));
         On<CoordinatorReady>(async (_, token) => await RegisterAsync(registrations, token).ConfigureAwait(false));
         On<RunFinished>((_, _) => End());
         On<RunFailed>((_, _) => End());

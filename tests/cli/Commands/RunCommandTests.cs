@@ -1,5 +1,5 @@
 using System.Text.Json;
-using SplitFrozen.Cli.Events;
+using SplitFrozen.Contracts.Events;
 using SplitFrozen.Models;
 
 namespace SplitFrozen.Cli.Tests.Commands;

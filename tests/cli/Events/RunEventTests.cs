@@ -1,5 +1,6 @@
 using System.Text.Json;
 using SplitFrozen.Cli.Events;
+using SplitFrozen.Contracts.Events;
 
 namespace SplitFrozen.Cli.Tests.Events;
 

@@ -1,4 +1,4 @@
-using SplitFrozen.Cli.Events;
+using SplitFrozen.Contracts.Events;
 using SplitFrozen.Cli.Reporting;
 
 namespace SplitFrozen.Cli.Tests.Events;

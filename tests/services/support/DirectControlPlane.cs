@@ -23,7 +23,7 @@ internal sealed class DirectControlPlane : IControlPlane
         }
     }
 
-    public IDisposable Subscribe<TMessage>(Func<TMessage, CancellationToken, ValueTask> handler)
+    public IDisposable Subscribe<TMessage>(Func<TMessage, CancellationToken, ValueTask> handler, params IReadOnlyCollection<string> addresses)
         where TMessage : class
     {
         lock (_gate)

@@ -25,7 +25,7 @@ internal sealed class FakeDevice : IDisposable
         (_runId, _clientId, _samples, _control, _publisher, _instance) = (runId, clientId, samples, control, publisher, instance);
         _subscriptions =
         [
-            control.Subscribe<WorkAssigned>(WorkAsync),
+            control.Subscribe<WorkAssigned>(WorkAsync, clientId),
             control.Subscribe<CoordinatorReady>(async (_, _) => await RegisterAsync()),
         ];
     }

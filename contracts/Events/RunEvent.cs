@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace SplitFrozen.Cli.Events;
+namespace SplitFrozen.Contracts.Events;
 
 /// <summary>
 /// One line of <c>metrics.jsonl</c> and of <c>--json</c>: something that happened in a run. The field <c>event</c> names the kind.
@@ -18,7 +18,7 @@ namespace SplitFrozen.Cli.Events;
 [JsonDerivedType(typeof(MessageRejectedEvent), "message_rejected")]
 [JsonDerivedType(typeof(GenerationEvent), "generation_finished")]
 [JsonDerivedType(typeof(RunEndedEvent), "run_ended")]
-internal abstract record RunEvent(DateTimeOffset Time)
+public abstract record RunEvent(DateTimeOffset Time)
 {
     /// <summary>One line of JSON, without a line break.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, RunEventJson.Default.RunEvent);
@@ -38,40 +38,40 @@ internal abstract record RunEvent(DateTimeOffset Time)
 }
 
 /// <summary>A process started to work on the run; <paramref name="FromStep"/> is 0 for a fresh run.</summary>
-internal sealed record RunStartedEvent(DateTimeOffset Time, string Run, string Command, int FromStep) : RunEvent(Time);
+public sealed record RunStartedEvent(DateTimeOffset Time, string Run, string Command, int FromStep) : RunEvent(Time);
 
 /// <summary>The coordinator knows all samples.</summary>
-internal sealed record RunPlannedEvent(
+public sealed record RunPlannedEvent(
     DateTimeOffset Time, int TrainSamples, int EvaluationSamples, int CachedSamples, int TotalSteps,
     IReadOnlyDictionary<string, int> SamplesPerClient) : RunEvent(Time);
 
 /// <summary>A device worker computed and published some samples of a client.</summary>
-internal sealed record DeviceProgressEvent(
+public sealed record DeviceProgressEvent(
     DateTimeOffset Time, string Client, int Samples, long Tokens, long ForwardFlops, long Bytes, double ComputeSeconds) : RunEvent(Time);
 
 /// <summary>The coordinator validated and cached some samples of a client.</summary>
-internal sealed record ActivationsIngestedEvent(DateTimeOffset Time, string Client, int Samples, long Bytes) : RunEvent(Time);
+public sealed record ActivationsIngestedEvent(DateTimeOffset Time, string Client, int Samples, long Bytes) : RunEvent(Time);
 
 /// <summary>The trainer applied one optimiser step.</summary>
-internal sealed record StepAppliedEvent(
+public sealed record StepAppliedEvent(
     DateTimeOffset Time, int Epoch, int Step, double Loss, double LearningRate, double GradientNorm,
     int Samples, long Tokens, double ComputeSeconds, double WaitSeconds) : RunEvent(Time);
 
 /// <summary>The held-out split was evaluated.</summary>
-internal sealed record EvaluationEvent(
+public sealed record EvaluationEvent(
     DateTimeOffset Time, int EpochsTrained, int Step, IReadOnlyDictionary<string, double> Metrics, int Samples) : RunEvent(Time);
 
 /// <summary>Everything up to this step is durable.</summary>
-internal sealed record CheckpointEvent(DateTimeOffset Time, long Sequence, int Step) : RunEvent(Time);
+public sealed record CheckpointEvent(DateTimeOffset Time, long Sequence, int Step) : RunEvent(Time);
 
 /// <summary>The coordinator refused a message; its samples are asked for again.</summary>
-internal sealed record MessageRejectedEvent(DateTimeOffset Time, string Client, string Reason) : RunEvent(Time);
+public sealed record MessageRejectedEvent(DateTimeOffset Time, string Client, string Reason) : RunEvent(Time);
 
 /// <summary>Held-out questions were answered by greedy generation.</summary>
-internal sealed record GenerationEvent(DateTimeOffset Time, string Stage, int Answered, int Correct, double ExactMatch) : RunEvent(Time);
+public sealed record GenerationEvent(DateTimeOffset Time, string Stage, int Answered, int Correct, double ExactMatch) : RunEvent(Time);
 
 /// <summary>The process stopped working on the run: <c>finished</c>, <c>interrupted</c> or <c>failed</c>.</summary>
-internal sealed record RunEndedEvent(DateTimeOffset Time, string Status, double WallSeconds, string? Reason) : RunEvent(Time);
+public sealed record RunEndedEvent(DateTimeOffset Time, string Status, double WallSeconds, string? Reason) : RunEvent(Time);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
