@@ -46,6 +46,17 @@ internal static class HelpExamples
             "splitfrozen pretrain --text corpus.txt.gz --vocabulary 4096 --width 256 --blocks 6 --heads 4 --tokens 20M --out models/small",
             "splitfrozen pretrain --text novels.txt.gz=1 --column train.tsv:sentence=4 --tokens 50M --threads 2 --out models/small",
         ],
+        ["submit"] =
+        [
+            "splitfrozen submit samples/demo.yaml --watch",
+            "splitfrozen submit samples/sst2.yaml --set training.epochs=1 --coordinator http://coordinator:8080",
+        ],
+        ["watch"] = ["splitfrozen watch demo-1a2b3c4d"],
+        ["runs"] = ["splitfrozen runs", "splitfrozen runs --json"],
+        ["devices"] = ["splitfrozen devices"],
+        ["cancel"] = ["splitfrozen cancel demo-1a2b3c4d"],
+        ["resume"] = ["splitfrozen resume demo-1a2b3c4d"],
+        ["download"] = ["splitfrozen download demo-1a2b3c4d --out adapter"],
         ["convert"] = ["splitfrozen convert llama2c stories260K.bin --tokenizer tok512.bin --out models/stories260K"],
         ["llama2c"] = ["splitfrozen convert llama2c stories260K.bin --tokenizer tok512.bin --out models/stories260K"],
     };

@@ -31,6 +31,11 @@ internal static class SplitFrozenCommand
             ConvertCommand.Create(context),
             GenerateCommand.Create(context),
         };
+        foreach (var command in RemoteCommands.Create(context))
+        {
+            root.Add(command);
+        }
+
         HelpExamples.Attach(root);
         var parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0)

@@ -2,6 +2,7 @@ using System.CommandLine;
 using SplitFrozen.Cli.LocalRun;
 using SplitFrozen.Models;
 using SplitFrozen.Torch;
+using SplitFrozen.Training.Export;
 
 namespace SplitFrozen.Cli.Commands;
 
@@ -35,7 +36,7 @@ internal static class ExportCommand
                         throw new InputException($"{spec.Model.Path}: the base model changed since the run; restore the files that it was trained on.");
                     }
 
-                    using var adapter = TrainedAdapter.Open(model, spec, record, checkpoint);
+                    using var adapter = TrainedAdapter.Open(model, spec, record.RunId, record.ClassNames, checkpoint);
                     Action<string> write = parsed.GetRequiredValue(format) == "peft" ? adapter.WritePeft : adapter.WriteMerged;
                     write(target);
                     return adapter.Step;

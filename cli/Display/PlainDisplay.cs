@@ -1,3 +1,4 @@
+using SplitFrozen.Contracts.Messages;
 using System.Globalization;
 using SplitFrozen.Cli.Events;
 using SplitFrozen.Contracts.Events;
@@ -33,7 +34,7 @@ internal sealed class PlainDisplay(TextWriter output, RunProgress progress, Time
         RunStartedEvent started => $"run {started.Run}: starts",
         RunPlannedEvent planned =>
             $"planned: {planned.TrainSamples} training and {planned.EvaluationSamples} held-out samples over "
-            + $"{planned.SamplesPerClient.Keys.Count(client => client != LocalRun.PreparedRun.EvaluationClient)} clients, {planned.CachedSamples} cached already, {planned.TotalSteps} steps",
+            + $"{planned.SamplesPerClient.Keys.Count(client => client != ClientNames.Evaluation)} clients, {planned.CachedSamples} cached already, {planned.TotalSteps} steps",
         EvaluationEvent evaluation =>
             $"evaluation {EvaluationName(evaluation.EpochsTrained)}: {string.Join(", ", evaluation.Metrics.Select(m => $"{m.Key} {Quantity.Metric(m.Key, m.Value)}"))} "
             + $"({evaluation.Samples} samples)",

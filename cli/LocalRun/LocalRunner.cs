@@ -1,3 +1,4 @@
+using SplitFrozen.Contracts.Messages;
 using System.Runtime.ExceptionServices;
 using Microsoft.Extensions.Logging;
 using SplitFrozen.ActivationCache;
@@ -90,7 +91,7 @@ internal sealed class LocalRunner(PreparedRun run, RunFolder folder, string runI
     private DeviceWorkerOptions WorkerOptions() => new()
     {
         RunId = runId,
-        Clients = [.. Clients(), new DeviceClient(PreparedRun.EvaluationClient, run.Spec.Model.Boundary, run.Data.Evaluation)],
+        Clients = [.. Clients(), new DeviceClient(ClientNames.Evaluation, run.Spec.Model.Boundary, run.Data.Evaluation)],
         WireType = run.Spec.Device.WireType,
         MicroBatch = run.Spec.Device.MicroBatch,
         MessageBytes = run.Spec.Device.MessageBytes,
@@ -98,14 +99,12 @@ internal sealed class LocalRunner(PreparedRun run, RunFolder folder, string runI
     };
 
     private IEnumerable<DeviceClient> Clients() => run.Partition.Select((rows, client) =>
-        new DeviceClient(ClientName(client), run.Cut(client), [.. rows.Select(row => run.Data.Train[row])]));
-
-    private static string ClientName(int client) => $"client-{client + 1}";
+        new DeviceClient(ClientNames.Of(client), run.Cut(client), [.. rows.Select(row => run.Data.Train[row])]));
 
     private CoordinatorOptions CoordinatorOptions() => new()
     {
         RunId = runId,
-        Clients = [.. Enumerable.Range(0, run.Partition.Length).Select(ClientName), PreparedRun.EvaluationClient],
+        Clients = [.. Enumerable.Range(0, run.Partition.Length).Select(ClientNames.Of), ClientNames.Evaluation],
         ModelFingerprint = run.Model.Fingerprint,
         Boundary = run.Spec.Model.Boundary,
         Width = run.Model.Config.Width,

@@ -11,9 +11,6 @@ namespace SplitFrozen.Cli.LocalRun;
 /// <summary>Everything that a run reads, opened and checked: from here on the input is known to be good. Owns the model folder.</summary>
 internal sealed class PreparedRun : IDisposable
 {
-    /// <summary>The client that holds the held-out split.</summary>
-    public const string EvaluationClient = "evaluation";
-
     /// <summary>The resolved spec.</summary>
     public required RunSpec Spec { get; init; }
 

@@ -16,7 +16,8 @@ internal static class RunCompletion
         var parameters = await thread.RunAsync(
             () =>
             {
-                using var adapter = TrainedAdapter.Open(run.Model, run.Spec, folder.ReadRecord(), folder.Checkpoints);
+                var record = folder.ReadRecord();
+                using var adapter = TrainedAdapter.Open(run.Model, run.Spec, record.RunId, record.ClassNames, folder.Checkpoints);
                 adapter.WritePeft(folder.Adapter);
                 return adapter.Parameters;
             },

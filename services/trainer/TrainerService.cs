@@ -24,6 +24,10 @@ public sealed class TrainerService(
     ILogger<TrainerService> logger)
 {
     private readonly string _instance = Guid.NewGuid().ToString("N");
+    private volatile bool _finished;
+
+    /// <summary>True once the last step message is handled and durable, here or before this trainer started.</summary>
+    public bool Finished => _finished;
 
     /// <summary>
     /// Trains until the run has finished or failed elsewhere, or the caller cancels; then it returns. On cancellation the step
@@ -74,6 +78,7 @@ public sealed class TrainerService(
                 try
                 {
                     await training.ConfigureAwait(false);
+                    _finished = true;
                 }
                 catch (OperationCanceledException) when (ended.Task.IsCompleted && !token.IsCancellationRequested)
                 {
@@ -129,14 +134,15 @@ public sealed class TrainerService(
                 await AnnounceAsync(loop).ConfigureAwait(false);
             }
         }));
-        subscriptions.Add(control.Subscribe<RunFailed>((message, _) => End(message)));
-        subscriptions.Add(control.Subscribe<RunFinished>((message, _) => End(message)));
+        subscriptions.Add(control.Subscribe<RunFailed>((message, _) => End(message, finished: false)));
+        subscriptions.Add(control.Subscribe<RunFinished>((message, _) => End(message, finished: true)));
         return subscriptions;
 
-        ValueTask End(IRunMessage message)
+        ValueTask End(IRunMessage message, bool finished)
         {
             if (message.RunId == options.RunId)
             {
+                _finished |= finished;
                 ended.TrySetResult();
             }
 

@@ -1,21 +1,20 @@
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using SplitFrozen.Training.Checkpoints;
-using SplitFrozen.Training.Export;
 using SplitFrozen.Training.FineTuning;
 
-namespace SplitFrozen.Cli.LocalRun;
+namespace SplitFrozen.Training.Export;
 
 /// <summary>The upper model of a run with what a checkpoint holds, ready to be exported. Lives on a compute thread.</summary>
-internal sealed class TrainedAdapter : IDisposable
+public sealed class TrainedAdapter : IDisposable
 {
     private readonly ModelFolder _folder;
     private readonly RunSpec _spec;
-    private readonly RunRecord _record;
+    private readonly IReadOnlyList<string> _classNames;
     private readonly UpperModel _model;
 
-    private TrainedAdapter(ModelFolder folder, RunSpec spec, RunRecord record, UpperModel model, long step) =>
-        (_folder, _spec, _record, _model, Step) = (folder, spec, record, model, step);
+    private TrainedAdapter(ModelFolder folder, RunSpec spec, IReadOnlyList<string> classNames, UpperModel model, long step) =>
+        (_folder, _spec, _classNames, _model, Step) = (folder, spec, classNames, model, step);
 
     /// <summary>Optimiser steps that the checkpoint holds.</summary>
     public long Step { get; }
@@ -26,18 +25,21 @@ internal sealed class TrainedAdapter : IDisposable
     /// <summary>Reads a checkpoint into the upper model of its run.</summary>
     /// <param name="folder">The base model; must stay open.</param>
     /// <param name="spec">The run's resolved spec.</param>
-    /// <param name="record">The run's record.</param>
+    /// <param name="runId">The run's id, which the checkpoint carries.</param>
+    /// <param name="classNames">Classes of the task by index; empty for language modelling.</param>
     /// <param name="checkpoint">A checkpoint file, or the folder of checkpoints, of which the newest good one is taken.</param>
-    /// <exception cref="InputException">There is no checkpoint.</exception>
-    public static TrainedAdapter Open(ModelFolder folder, RunSpec spec, RunRecord record, string checkpoint)
+    /// <exception cref="CheckpointException">There is no checkpoint, or it cannot be used.</exception>
+    public static TrainedAdapter Open(ModelFolder folder, RunSpec spec, string runId, IReadOnlyList<string> classNames, string checkpoint)
     {
-        var classifies = record.ClassNames.Count > 0;
+        ArgumentNullException.ThrowIfNull(spec);
+        ArgumentNullException.ThrowIfNull(classNames);
+        var classifies = classNames.Count > 0;
         var model = UpperModel.Open(folder, new UpperModelOptions
         {
             LowestCut = spec.Model.Boundary,
             Boundary = spec.Model.Boundary,
             Head = classifies ? HeadKind.Classification : HeadKind.LanguageModel,
-            Classes = record.ClassNames.Count,
+            Classes = classNames.Count,
             Lora = new LoraConfig(spec.Lora.Rank, spec.Lora.Alpha, spec.Lora.Dropout, spec.Lora.Targets, spec.Lora.RankStabilized),
             Seed = unchecked((ulong)spec.Seed),
         });
@@ -45,11 +47,11 @@ internal sealed class TrainedAdapter : IDisposable
         {
             using var tuner = new FineTuner(model, spec.Training, totalSteps: 1, seed: 0, labelsPerToken: !classifies);
             var position = File.Exists(checkpoint)
-                ? CheckpointFolder.ReadFile(checkpoint, tuner.Optimizer, record.RunId)
-                : new CheckpointFolder(checkpoint).ReadLatest(tuner.Optimizer, record.RunId);
+                ? CheckpointFolder.ReadFile(checkpoint, tuner.Optimizer, runId)
+                : new CheckpointFolder(checkpoint).ReadLatest(tuner.Optimizer, runId);
             return position is null
-                ? throw new InputException($"{checkpoint}: there is no checkpoint yet.")
-                : new TrainedAdapter(folder, spec, record, model, position.Step);
+                ? throw new CheckpointException(checkpoint, "there is no checkpoint yet.")
+                : new TrainedAdapter(folder, spec, classNames, model, position.Step);
         }
         catch
         {
@@ -60,10 +62,10 @@ internal sealed class TrainedAdapter : IDisposable
 
     /// <summary>Writes the adapter in PEFT form.</summary>
     public void WritePeft(string output) => PeftExport.Write(
-        _model, new AdapterDescription { BaseModel = _spec.Model.Path, BaseFingerprint = _folder.Fingerprint, ClassNames = _record.ClassNames }, output);
+        _model, new AdapterDescription { BaseModel = _spec.Model.Path, BaseFingerprint = _folder.Fingerprint, ClassNames = _classNames }, output);
 
     /// <summary>Writes the whole model with the adapter merged in.</summary>
-    public void WriteMerged(string output) => MergedExport.Write(_model, _folder, _record.ClassNames, output);
+    public void WriteMerged(string output) => MergedExport.Write(_model, _folder, _classNames, output);
 
     /// <inheritdoc/>
     public void Dispose() => _model.Dispose();

@@ -1,0 +1,25 @@
+using System.Globalization;
+
+namespace SplitFrozen.Contracts.Messages;
+
+/// <summary>How the simulated clients of a run are called.</summary>
+public static class ClientNames
+{
+    /// <summary>The client that holds the held-out split.</summary>
+    public const string Evaluation = "evaluation";
+
+    private const string Prefix = "client-";
+
+    /// <summary>The client that holds part <paramref name="index"/> of the training rows, from 0: <c>client-1</c>, <c>client-2</c>, …</summary>
+    public static string Of(int index) => Prefix + (index + 1).ToString(CultureInfo.InvariantCulture);
+
+    /// <summary>The part that a client holds; null for a name that <see cref="Of"/> does not give.</summary>
+    public static int? IndexOf(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return name.StartsWith(Prefix, StringComparison.Ordinal)
+            && int.TryParse(name.AsSpan(Prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0 && Of(number - 1) == name
+            ? number - 1
+            : null;
+    }
+}
