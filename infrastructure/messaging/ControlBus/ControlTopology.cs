@@ -1,0 +1,59 @@
+using MassTransit;
+using MassTransit.Configuration;
+using RabbitMQ.Client;
+using SplitFrozen.Contracts.Messages;
+
+namespace SplitFrozen.Messaging.ControlBus;
+
+/// <summary>What the control plane declares at the broker, beside the queues of its subscriptions.</summary>
+internal static class ControlTopology
+{
+    /// <summary>Sets how messages are routed, and where those go that nobody could handle.</summary>
+    public static void Configure(IRabbitMqBusFactoryConfigurator bus, ControlBusOptions options)
+    {
+        bus.PublishTopology.ConnectPublishTopologyConfigurationObserver(new Routing());
+
+        // Subscriptions come and go with their own queues; a pair of error queues for each would pile up.
+        bus.SendTopology.ErrorQueueNameFormatter = new OneName(options.ErrorQueue);
+        bus.SendTopology.DeadLetterQueueNameFormatter = new OneName(options.ErrorQueue);
+        bus.SendTopology.ConfigureErrorSettings = Bound;
+        bus.SendTopology.ConfigureDeadLetterSettings = Bound;
+
+        void Bound(IRabbitMqQueueConfigurator queue)
+        {
+            queue.Durable = true;
+            queue.AutoDelete = false;
+            queue.SetQueueArgument("x-expires", null!);
+            queue.SetQueueArgument("x-max-length-bytes", options.ErrorQueueBytes);
+            queue.SetQueueArgument("x-overflow", "drop-head");
+        }
+    }
+
+    /// <summary>The exchange type of a message: addressed ones go only to the queues bound by their address.</summary>
+    public static string ExchangeTypeOf(Type messageType) =>
+        messageType.IsAssignableTo(typeof(IAddressedMessage)) ? ExchangeType.Direct : ExchangeType.Fanout;
+
+    private sealed class OneName(string name) : IErrorQueueNameFormatter, IDeadLetterQueueNameFormatter
+    {
+        public string FormatErrorQueueName(string queueName) => name;
+
+        public string FormatDeadLetterQueueName(string queueName) => name;
+    }
+
+    private sealed class Routing : IPublishTopologyConfigurationObserver
+    {
+        public void MessageTopologyCreated<T>(IMessagePublishTopologyConfigurator<T> configuration)
+            where T : class
+        {
+            if (typeof(T) == typeof(IRunMessage) || typeof(T) == typeof(IAddressedMessage))
+            {
+                // Interfaces say what messages have in common; nobody subscribes to them.
+                configuration.Exclude = true;
+            }
+            else if (configuration is IRabbitMqMessagePublishTopologyConfigurator<T> exchange)
+            {
+                exchange.ExchangeType = ExchangeTypeOf(typeof(T));
+            }
+        }
+    }
+}
