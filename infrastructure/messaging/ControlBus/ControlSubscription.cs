@@ -100,10 +100,9 @@ internal sealed class ControlSubscription : IDisposable
         where TMessage : class
     {
         endpoint.ConfigureConsumeTopology = false;
-        var exchangeType = ControlTopology.ExchangeTypeOf(typeof(TMessage));
-        if (exchangeType == RabbitMQ.Client.ExchangeType.Fanout)
+        if (!ControlTopology.IsAddressed<TMessage>())
         {
-            endpoint.Bind<TMessage>(binding => binding.ExchangeType = exchangeType);
+            endpoint.Bind<TMessage>(ControlTopology.Route<TMessage>);
             return;
         }
 
@@ -111,7 +110,7 @@ internal sealed class ControlSubscription : IDisposable
         {
             endpoint.Bind<TMessage>(binding =>
             {
-                binding.ExchangeType = exchangeType;
+                ControlTopology.Route<TMessage>(binding);
                 binding.RoutingKey = address;
             });
         }

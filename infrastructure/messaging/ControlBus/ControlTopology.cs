@@ -29,9 +29,21 @@ internal static class ControlTopology
         }
     }
 
-    /// <summary>The exchange type of a message: addressed ones go only to the queues bound by their address.</summary>
-    public static string ExchangeTypeOf(Type messageType) =>
-        messageType.IsAssignableTo(typeof(IAddressedMessage)) ? ExchangeType.Direct : ExchangeType.Fanout;
+    /// <summary>
+    /// Sets the exchange of a message, the same for publishers and subscribers: addressed ones go only to the queues bound by
+    /// their address. Durable for every type (the library makes it transient for a type that is not public): with an exchange
+    /// that a restarted broker forgets, its bindings go, and messages are lost until each subscriber is back.
+    /// </summary>
+    public static void Route<T>(IRabbitMqExchangeConfigurator exchange)
+        where T : class
+    {
+        exchange.ExchangeType = IsAddressed<T>() ? ExchangeType.Direct : ExchangeType.Fanout;
+        exchange.Durable = true;
+        exchange.AutoDelete = false;
+    }
+
+    /// <summary>True for messages that go to one address.</summary>
+    public static bool IsAddressed<T>() => typeof(T).IsAssignableTo(typeof(IAddressedMessage));
 
     private sealed class OneName(string name) : IErrorQueueNameFormatter, IDeadLetterQueueNameFormatter
     {
@@ -52,7 +64,7 @@ internal static class ControlTopology
             }
             else if (configuration is IRabbitMqMessagePublishTopologyConfigurator<T> exchange)
             {
-                exchange.ExchangeType = ExchangeTypeOf(typeof(T));
+                Route<T>(exchange);
             }
         }
     }
