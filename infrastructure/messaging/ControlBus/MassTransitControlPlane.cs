@@ -1,0 +1,229 @@
+using MassTransit;
+using Microsoft.Extensions.Logging;
+using SplitFrozen.Contracts.Messages;
+
+namespace SplitFrozen.Messaging.ControlBus;
+
+/// <summary>
+/// The control plane over RabbitMQ. Every subscription has a durable queue of its own that a cut connection or a restarted
+/// broker does not empty, and that expires when its process is gone. Messages are published with confirmation, and handled
+/// at least once, one at a time, in the order in which one publisher awaited them. A handler that throws is tried again; then the message
+/// goes to the error queue and the subscription goes on. Thread-safe.
+/// </summary>
+public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly HashSet<ControlSubscription> _subscriptions = [];
+    private readonly TaskCompletionSource<ControlHandlerFailure> _firstFailure = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly IBusControl _bus;
+    private readonly ControlBusOptions _options;
+    private readonly ILogger _logger;
+    private readonly TimeProvider _time;
+    private readonly QueueRemoval _removal;
+    private Task _connected = Task.CompletedTask;
+    private bool _disposed;
+
+    private MassTransitControlPlane(IBusControl bus, ControlBusOptions options, ILogger logger, TimeProvider time)
+    {
+        _bus = bus;
+        _options = options;
+        _logger = logger;
+        _time = time;
+        _removal = new QueueRemoval(options);
+    }
+
+    /// <summary>Completes with the first failure of a handler after its retries; never, where none fails.</summary>
+    public Task<ControlHandlerFailure> FirstFailure => _firstFailure.Task;
+
+    /// <summary>The queues of the subscriptions that have not ended.</summary>
+    internal string[] Queues
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return [.. _subscriptions.Select(subscription => subscription.Queue)];
+            }
+        }
+    }
+
+    /// <summary>Connects to the broker.</summary>
+    /// <param name="options">The settings; checked here.</param>
+    /// <param name="loggers">Takes the logs of the plane and of the bus library.</param>
+    /// <param name="time">The clock of the timeouts.</param>
+    /// <param name="cancellationToken">Gives up connecting.</param>
+    /// <exception cref="System.ComponentModel.DataAnnotations.ValidationException">A setting is wrong.</exception>
+    /// <exception cref="TimeoutException">The broker was not reached within <see cref="ControlBusOptions.StartTimeout"/>.</exception>
+    public static async Task<MassTransitControlPlane> StartAsync(
+        ControlBusOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Check();
+        LogContext.ConfigureCurrentLogContext(loggers);
+        var broker = new Uri(options.ConnectionString);
+        var bus = Bus.Factory.CreateUsingRabbitMq(configuration =>
+        {
+            configuration.Host(broker, host => host.ConnectionName($"{options.ProcessName} (control)"));
+            configuration.ClearSerialization();
+
+            // The library keeps one set of options for all its JSON.
+            configuration.ConfigureJsonSerializerOptions(_ => ControlMessageJson.Options);
+            configuration.AddSerializer(new BoundedJsonSerializer(options.MessageBytes));
+            configuration.AddDeserializer(new BoundedJsonSerializer(options.MessageBytes), isDefault: true);
+            ControlTopology.Configure(configuration, options);
+        });
+        using var deadline = new Deadline(options.StartTimeout, time, cancellationToken);
+        try
+        {
+            await bus.StartAsync(deadline.Token).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (deadline.Passed)
+        {
+            throw new TimeoutException($"The broker at {options.Broker} was not reached within {options.StartTimeout}. Is it running, and are user and virtual host right?", exception);
+        }
+
+        return new MassTransitControlPlane(bus, options, loggers.CreateLogger<MassTransitControlPlane>(), time);
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="ControlMessageTooLargeException">The message is larger than the broker takes.</exception>
+    /// <exception cref="TimeoutException">The broker did not take it within <see cref="ControlBusOptions.PublishTimeout"/>.</exception>
+    public async ValueTask PublishAsync<TMessage>(TMessage message, CancellationToken cancellationToken)
+        where TMessage : class
+    {
+        ArgumentNullException.ThrowIfNull(message);
+        cancellationToken.ThrowIfCancellationRequested();
+        Task connected;
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            connected = _connected;
+        }
+
+        using var deadline = new Deadline(_options.PublishTimeout, _time, cancellationToken);
+        try
+        {
+            // The answer must find the queues of whoever asks.
+            await connected.WaitAsync(deadline.Token).ConfigureAwait(false);
+            await _bus.Publish(
+                message,
+                context =>
+                {
+                    if (message is IAddressedMessage addressed)
+                    {
+                        context.SetRoutingKey(addressed.Address);
+                    }
+                },
+                deadline.Token).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (deadline.Passed)
+        {
+            throw new TimeoutException($"The broker at {_options.Broker} did not take a {typeof(TMessage).Name} within {_options.PublishTimeout}.", exception);
+        }
+        catch (Exception exception) when (cancellationToken.IsCancellationRequested && exception is not OperationCanceledException)
+        {
+            throw new OperationCanceledException("Publishing was cancelled while the broker was away.", exception, cancellationToken);
+        }
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>
+    /// The queue is declared in the background; this plane's <see cref="PublishAsync"/> waits for it, so whatever answers one
+    /// of its messages finds the queue. What another process publishes on its own account in between is missed.
+    /// </remarks>
+    /// <exception cref="ObjectDisposedException">The plane is disposed.</exception>
+    public IDisposable Subscribe<TMessage>(Func<TMessage, CancellationToken, ValueTask> handler, params IReadOnlyCollection<string> addresses)
+        where TMessage : class
+    {
+        ArgumentNullException.ThrowIfNull(handler);
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            var subscription = ControlSubscription.Connect(_bus, _options, handler, addresses, Report, EndAsync);
+            _subscriptions.Add(subscription);
+            _connected = Task.WhenAll(_connected, subscription.Connected);
+            return subscription;
+        }
+    }
+
+    /// <summary>Ends all subscriptions, removes their queues and disconnects. Not to be called from a handler.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        ControlSubscription[] all;
+        lock (_gate)
+        {
+            if (_disposed)
+            {
+                return;
+            }
+
+            _disposed = true;
+            all = [.. _subscriptions];
+        }
+
+        foreach (var subscription in all)
+        {
+            subscription.Dispose();
+        }
+
+        await Task.WhenAll(all.Select(subscription => subscription.Ended)).ConfigureAwait(false);
+        await WithinStopTimeoutAsync("Disconnecting from the broker", token => _bus.StopAsync(token)).ConfigureAwait(false);
+        await WithinStopTimeoutAsync("Disconnecting from the broker", _ => _removal.DisposeAsync().AsTask()).ConfigureAwait(false);
+    }
+
+    private async Task EndAsync(ControlSubscription subscription, HostReceiveEndpointHandle endpoint)
+    {
+        await WithinStopTimeoutAsync($"Stopping {subscription.Queue}", token => endpoint.StopAsync(token)).ConfigureAwait(false);
+        await WithinStopTimeoutAsync($"Removing {subscription.Queue}", token => _removal.RemoveAsync(subscription.Queue, token)).ConfigureAwait(false);
+        lock (_gate)
+        {
+            _subscriptions.Remove(subscription);
+        }
+    }
+
+    /// <summary>A process must end although its broker is away; what it leaves there expires.</summary>
+    private async Task WithinStopTimeoutAsync(string what, Func<CancellationToken, Task> end)
+    {
+        using var deadline = new Deadline(_options.StopTimeout, _time, CancellationToken.None);
+        try
+        {
+            // The library does not look at its token in every state.
+            await end(deadline.Token).WaitAsync(deadline.Token).ConfigureAwait(false);
+        }
+        catch (Exception exception)
+        {
+            _logger.LogWarning(exception, "{What} did not succeed; what is left expires at the broker", what);
+        }
+    }
+
+    private void Report(Type type, Exception exception)
+    {
+        _logger.LogError(exception, "The handler of {MessageType} failed; the message goes to {ErrorQueue}", type.Name, _options.ErrorQueue);
+        _firstFailure.TrySetResult(new ControlHandlerFailure(type, exception));
+    }
+
+    /// <summary>A caller's token with a time limit.</summary>
+    private sealed class Deadline : IDisposable
+    {
+        private readonly CancellationToken _caller;
+        private readonly CancellationTokenSource _limit;
+        private readonly CancellationTokenSource _both;
+
+        public Deadline(TimeSpan limit, TimeProvider time, CancellationToken caller)
+        {
+            _caller = caller;
+            _limit = new CancellationTokenSource(limit, time);
+            _both = CancellationTokenSource.CreateLinkedTokenSource(caller, _limit.Token);
+        }
+
+        public CancellationToken Token => _both.Token;
+
+        public bool Passed => _limit.IsCancellationRequested && !_caller.IsCancellationRequested;
+
+        public void Dispose()
+        {
+            _both.Dispose();
+            _limit.Dispose();
+        }
+    }
+}
