@@ -1,0 +1,83 @@
+using RabbitMQ.Client;
+
+namespace SplitFrozen.Messaging.RabbitMq;
+
+/// <summary>Checks what the broker says about a message, before its body is copied or shown to a service.</summary>
+internal sealed class MessageInspector(RabbitMqOptions options, string user)
+{
+    private const int RememberedMessages = 4096;
+
+    private readonly HashSet<string> _trusted = options.TrustedUsers.Count > 0 ? [.. options.TrustedUsers] : [user];
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, int> _redeliveries = [];
+    private readonly Queue<string> _remembered = [];
+
+    /// <summary>A copy of a client's activation message, or the reason against it.</summary>
+    public Inspection<byte[]> Activation(string clientId, IncomingMessage message)
+    {
+        if (SizeFault(message) is { } size)
+        {
+            return new Inspection<byte[]>(null, size);
+        }
+
+        var reason = SenderFault(message.Properties, clientId) ?? RepetitionFault(message);
+        return reason is null ? new Inspection<byte[]>(message.Body.ToArray(), null) : new Inspection<byte[]>(null, reason, message.Body);
+    }
+
+    /// <summary>Why a message that only trusted users may send is refused, and what to keep of it; a null reason when it is not.</summary>
+    public (string? Reason, ReadOnlyMemory<byte> Kept) StepFault(IncomingMessage message) =>
+        SizeFault(message) is { } size ? (size, default) : (SenderFault(message.Properties, null), message.Body);
+
+    private string? SizeFault(IncomingMessage message) => message.Body.Length > options.MaximumBodyBytes
+        ? $"The body has {message.Body.Length} bytes; at most {options.MaximumBodyBytes} are taken in, and it is not kept."
+        : null;
+
+    private string? SenderFault(IReadOnlyBasicProperties properties, string? clientId)
+    {
+        // The broker compares user-id with the login only where the publisher sets it.
+        if (!properties.IsUserIdPresent() || properties.UserId is not { Length: > 0 } sender)
+        {
+            return "The message has no user-id: its sender is not known.";
+        }
+
+        if (_trusted.Contains(sender) || (clientId is not null && (clientId == sender || clientId.StartsWith(sender + ".", StringComparison.Ordinal))))
+        {
+            return null;
+        }
+
+        return clientId is null ? $"User '{sender}' may not publish steps." : $"User '{sender}' may not publish for client '{clientId}'.";
+    }
+
+    private string? RepetitionFault(IncomingMessage message)
+    {
+        var before = message.Properties.Headers?.TryGetValue("x-delivery-count", out var count) == true
+            ? Convert.ToInt64(count)
+            : message.Redelivered && options.QueueKind == QueueKind.Classic ? Redelivered(message.Properties.MessageId) : 0;
+        return before >= options.MaximumDeliveries
+            ? $"The message was delivered {before} times and never settled."
+            : null;
+    }
+
+    /// <summary>A classic queue does not count; so this process does, for the messages that came again last.</summary>
+    private int Redelivered(string? messageId)
+    {
+        if (messageId is null)
+        {
+            return options.MaximumDeliveries;
+        }
+
+        lock (_gate)
+        {
+            if (!_redeliveries.TryGetValue(messageId, out var count))
+            {
+                _remembered.Enqueue(messageId);
+                if (_remembered.Count > RememberedMessages)
+                {
+                    _redeliveries.Remove(_remembered.Dequeue());
+                }
+            }
+
+            return _redeliveries[messageId] = count + 1;
+        }
+    }
+}

@@ -1,0 +1,153 @@
+using System.Net.Sockets;
+using System.Text;
+using DotNet.Testcontainers.Configurations;
+using Testcontainers.Redis;
+
+namespace SplitFrozen.TestServers;
+
+/// <summary>
+/// A Redis for tests: the one that <c>SPLITFROZEN_TEST_REDIS</c> names, else one in a container, else one started from this
+/// machine's installation. Where there is none, <see cref="SkipReason"/> says so.
+/// </summary>
+public sealed class RedisServer : IAsyncDisposable
+{
+    private const string Variable = "SPLITFROZEN_TEST_REDIS";
+
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
+    private readonly bool _appendOnly;
+    private string? _connectionString;
+    private string? _executable;
+    private string? _folder;
+    private int _port;
+    private ServerProcess? _process;
+    private RedisContainer? _container;
+
+    private RedisServer(bool appendOnly) => _appendOnly = appendOnly;
+
+    /// <summary>Why there is no server; null when there is one.</summary>
+    public string? SkipReason { get; private set; }
+
+    /// <summary>Why the server cannot be stopped, started or killed by a test; null when it can.</summary>
+    public string? ControlSkipReason => SkipReason ?? (_executable is null ? "The server was not started by this test from the machine's installation." : null);
+
+    /// <summary>The address, in the form of StackExchange.Redis.</summary>
+    public string ConnectionString => _connectionString ?? throw new InvalidOperationException(SkipReason);
+
+    /// <summary>The port of a server that this test started from the machine's installation.</summary>
+    public int Port => _port;
+
+    /// <summary>Finds or starts a server.</summary>
+    /// <param name="cancellationToken">Gives up waiting.</param>
+    /// <param name="appendOnly">Keeps every write over a restart; else a restart begins empty. For a server started here.</param>
+    public static async Task<RedisServer> StartNewAsync(CancellationToken cancellationToken, bool appendOnly = false)
+    {
+        var server = new RedisServer(appendOnly);
+        if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
+        {
+            server._connectionString = named;
+        }
+        else if (TestcontainersSettings.OS.DockerEndpointAuthConfig is not null)
+        {
+            server._container = new RedisBuilder("redis:7.4").Build();
+            await server._container.StartAsync(cancellationToken).ConfigureAwait(false);
+            server._connectionString = server._container.GetConnectionString();
+        }
+        else if (ServerProcess.Find("redis-server") is { } installed)
+        {
+            server._executable = installed;
+            server._folder = Directory.CreateTempSubdirectory("splitfrozen-redis-").FullName;
+            server._port = ServerProcess.FreePorts(1)[0];
+            server._connectionString = $"127.0.0.1:{server._port}";
+            await server.StartAsync(cancellationToken).ConfigureAwait(false);
+        }
+        else
+        {
+            server.SkipReason = $"No Redis: {Variable} is not set, no container engine answers, and no redis-server is installed.";
+        }
+
+        return server;
+    }
+
+    /// <summary>Starts it again after a stop or a kill: same port, and with append-only the same data.</summary>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        _process = ServerProcess.Start(
+            _executable ?? throw new InvalidOperationException(ControlSkipReason),
+            ["--bind", "127.0.0.1", "--port", $"{_port}", "--dir", _folder!, "--save", "", "--appendonly", _appendOnly ? "yes" : "no", "--appendfsync", "always"]);
+        await _process.WaitUntilAsync(AnswersAsync, Limit, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Stops it in good order.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (_process is not null)
+        {
+            await ServerProcess.SignalAsync("TERM", _process.Id, cancellationToken).ConfigureAwait(false);
+            await _process.WaitForExitAsync(cancellationToken).WaitAsync(Limit, cancellationToken).ConfigureAwait(false);
+            Forget();
+        }
+    }
+
+    /// <summary>Kills it at once.</summary>
+    public async Task KillAsync()
+    {
+        if (_process is not null)
+        {
+            await _process.KillAsync().ConfigureAwait(false);
+            Forget();
+        }
+    }
+
+    /// <summary>Removes the data of a stopped server: its next start begins empty.</summary>
+    public void WipeData()
+    {
+        if (_process is not null || _folder is null)
+        {
+            throw new InvalidOperationException(ControlSkipReason ?? "Stop the server first.");
+        }
+
+        Directory.Delete(_folder, recursive: true);
+        Directory.CreateDirectory(_folder);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await KillAsync().ConfigureAwait(false);
+        if (_folder is not null)
+        {
+            Directory.Delete(_folder, recursive: true);
+        }
+
+        if (_container is not null)
+        {
+            await _container.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    private void Forget()
+    {
+        _process?.Dispose();
+        _process = null;
+    }
+
+    private async Task<bool> AnswersAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var client = new TcpClient();
+            await client.ConnectAsync("127.0.0.1", _port, cancellationToken).ConfigureAwait(false);
+            await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes("PING\r\n"), cancellationToken).ConfigureAwait(false);
+            var answer = new byte[5];
+            await client.GetStream().ReadExactlyAsync(answer, cancellationToken).ConfigureAwait(false);
+
+            // While it loads its data it answers with an error.
+            return Encoding.ASCII.GetString(answer) == "+PONG";
+        }
+        catch (Exception exception) when (exception is SocketException or IOException)
+        {
+            return false;
+        }
+    }
+}
