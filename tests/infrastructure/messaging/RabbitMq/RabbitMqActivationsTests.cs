@@ -295,7 +295,7 @@ public sealed class RabbitMqActivationsTests(Broker broker) : RabbitMqTests(brok
     public async Task PublishAsync_InATrace_SendsItsContextAndProperties()
     {
         using var activity = new Activity("test").SetIdFormat(ActivityIdFormat.W3C).Start();
-        var plane = Plane(Options(QueueKind.Quorum));
+        var plane = Plane(Options(QueueKind.Classic));
         await Publish(plane, [1]);
 
         var properties = (await (await RawChannel()).BasicGetAsync(Queue, autoAck: true, Token))!.BasicProperties;
