@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Contracts.Wire;

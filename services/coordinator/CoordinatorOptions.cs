@@ -60,6 +60,12 @@ public sealed record CoordinatorOptions
     /// <summary>Samples per assignment.</summary>
     public int AssignmentSamples { get; init; } = 32;
 
+    /// <summary>
+    /// Number of every client's first assignment, at least 0. Each start of a run's coordinator takes numbers that no earlier one had, so that
+    /// the end of an assignment which an earlier one made is never taken for the end of one of this one.
+    /// </summary>
+    public long FirstAssignment { get; init; }
+
     /// <summary>Most samples asked of one client and not yet taken in.</summary>
     public int OutstandingSamples { get; init; } = 128;
 

@@ -1,5 +1,4 @@
 using System.Threading.Channels;
-using Microsoft.Extensions.Logging;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Messaging;

@@ -158,7 +158,7 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
     {
         if (!_clients.TryGetValue(clientId, out var work))
         {
-            _clients.Add(clientId, work = new ClientWork());
+            _clients.Add(clientId, work = new ClientWork { NextSequence = options.FirstAssignment });
         }
 
         return work;

@@ -93,6 +93,23 @@ public sealed class WorkAssignerTests
         Assert.Equal(0, Entry(0).Attempts);
     }
 
+    [Fact]
+    public void Finished_NumberOfAnEarlierCoordinator_IsNotTakenForOneOfThisOne()
+    {
+        var later = new WorkAssigner(Options() with { FirstAssignment = 3L << 32 });
+        foreach (var row in new[] { 5, 60 })
+        {
+            later.Want(Entry(row), 0, urgent: false);
+        }
+
+        Assert.Equal([3L << 32, 3L << 32], later.TakeAssignments().Select(work => work.Sequence));
+        later.Finished("a", 0, s_start);
+        later.Finished("a", 2L << 32, s_start);
+        Assert.Empty(later.Owed(s_start.AddHours(1)));
+        later.Finished("a", 3L << 32, s_start);
+        Assert.Equal(new OwedWork("a", 3L << 32), Assert.Single(later.Owed(s_start.AddHours(1))));
+    }
+
     private static CoordinatorOptions Options() => new()
     {
         RunId = "run", Clients = ["a", "b"], ModelFingerprint = FakeDevice.Fingerprint, Boundary = 1, Width = 4, WireType = WireType.Float32,

@@ -1,0 +1,60 @@
+namespace SplitFrozen.Coordinator.Devices;
+
+/// <summary>Deals a run's clients to devices: evenly, and so that a client stays where it is as long as it can. A pure function.</summary>
+public static class ClientDealer
+{
+    /// <summary>The client that holds the held-out split.</summary>
+    public const string EvaluationClient = "evaluation";
+
+    /// <summary>Names of a run's clients: <c>client-1</c> to <c>client-n</c>, and <c>evaluation</c>.</summary>
+    public static IReadOnlyList<string> Clients(int count) => [.. Enumerable.Range(1, count).Select(n => $"client-{n}"), EvaluationClient];
+
+    /// <summary>Deals.</summary>
+    /// <param name="clients">The run's clients.</param>
+    /// <param name="current">Device of each client that has one.</param>
+    /// <param name="live">Devices that are alive.</param>
+    /// <param name="isAwaited">True for a device that is not alive but whose clients are kept for it.</param>
+    /// <param name="rebalance">Takes clients from devices that have more than an even share, for those that have less.</param>
+    /// <returns>Device of each client; clients are missing where no device is alive.</returns>
+    public static IReadOnlyDictionary<string, string> Deal(
+        IReadOnlyList<string> clients, IReadOnlyDictionary<string, string> current, IReadOnlyCollection<string> live, Func<string, bool> isAwaited, bool rebalance)
+    {
+        var load = live.ToDictionary(device => device, _ => 0);
+        foreach (var awaited in current.Values.Where(device => !load.ContainsKey(device) && isAwaited(device)).Distinct().ToArray())
+        {
+            load.Add(awaited, 0);
+        }
+
+        if (load.Count == 0)
+        {
+            return new Dictionary<string, string>();
+        }
+
+        var most = rebalance ? (clients.Count + load.Count - 1) / load.Count : int.MaxValue;
+        var dealt = new Dictionary<string, string>(clients.Count);
+        foreach (var client in clients)
+        {
+            if (current.TryGetValue(client, out var device) && load.TryGetValue(device, out var clientsOfDevice) && clientsOfDevice < most)
+            {
+                dealt.Add(client, device);
+                load[device]++;
+            }
+        }
+
+        // An awaited device keeps what it has and gets nothing new.
+        var open = new PriorityQueue<string, (int Load, string Name)>(
+            live.Select(device => (device, (load[device], device))),
+            Comparer<(int Load, string Name)>.Create((left, right) =>
+                left.Load != right.Load ? left.Load.CompareTo(right.Load) : string.CompareOrdinal(left.Name, right.Name)));
+        foreach (var client in clients.Where(client => !dealt.ContainsKey(client)))
+        {
+            if (open.TryDequeue(out var device, out var place))
+            {
+                dealt.Add(client, device);
+                open.Enqueue(device, (place.Load + 1, device));
+            }
+        }
+
+        return dealt;
+    }
+}

@@ -1,0 +1,66 @@
+using System.Globalization;
+using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.RunSpecification;
+using SplitFrozen.Contracts.Wire;
+
+namespace SplitFrozen.Coordinator.Devices;
+
+/// <summary>A cut, and in one sentence why.</summary>
+public readonly record struct CutChoice(int Cut, string Reason);
+
+/// <summary>
+/// The cost model of cuts. A client cuts at the boundary unless the spec says otherwise or its device has not the memory: equal cuts give
+/// equal cache keys, so that a later run finds what an earlier one computed. A device that serves several clients loads the model once.
+/// Memory of a cut c is <c>embeddings + c · block</c>; a token takes <c>max(c · block work / rate, bytes / uplink)</c>, as the two overlap.
+/// </summary>
+public static class CutChooser
+{
+    /// <summary>Chooses the cut of a client.</summary>
+    /// <param name="spec">The run's spec.</param>
+    /// <param name="facts">Sizes and work of the model's parts.</param>
+    /// <param name="client">Number of the client from 0; null for the one that holds the held-out split.</param>
+    /// <param name="profile">What its device can do.</param>
+    public static CutChoice Choose(RunSpec spec, RunFacts facts, int? client, DeviceProfile profile)
+    {
+        if (client is { } number && spec.Clients.Cuts.Count > 0)
+        {
+            return new CutChoice(spec.Clients.Cuts[number % spec.Clients.Cuts.Count], "The run spec names this cut (clients.cuts).");
+        }
+
+        var boundary = spec.Model.Boundary;
+        if (profile.MemoryBytes < facts.EmbeddingBytes)
+        {
+            return new CutChoice(0, $"Memory binds: not even the embeddings ({Size(facts.EmbeddingBytes)}) fit in the {Size(profile.MemoryBytes)} of the device.");
+        }
+
+        var room = facts.BlockBytes <= 0 ? boundary : (profile.MemoryBytes - facts.EmbeddingBytes) / facts.BlockBytes;
+        if (room < boundary)
+        {
+            var needed = facts.EmbeddingBytes + (boundary * facts.BlockBytes);
+            return new CutChoice(
+                (int)room,
+                $"Memory binds: {boundary} blocks up to the boundary need {Size(needed)}, and {room} are what fits in the {Size(profile.MemoryBytes)} of the device.");
+        }
+
+        return new CutChoice(boundary, AtBoundary(spec, facts, boundary, profile));
+    }
+
+    private static string AtBoundary(RunSpec spec, RunFacts facts, int boundary, DeviceProfile profile)
+    {
+        var compute = boundary * facts.BlockGigaflopsPerToken / profile.GigaflopsPerSecond;
+        var send = BytesPerToken(spec.Device.WireType, facts.Width) / profile.UplinkBytesPerSecond;
+        var (binding, more, other, less) = compute >= send ? ("computing", compute, "sending", send) : ("sending", send, "computing", compute);
+        return $"The boundary fits in the device's memory; {binding} binds, with {Microseconds(more)} for a token against {Microseconds(less)} for {other}.";
+    }
+
+    private static double BytesPerToken(WireType type, int width) => type switch
+    {
+        WireType.Float32 => width * 4.0,
+        WireType.Int8 => width + 4.0,
+        _ => width * 2.0,
+    };
+
+    private static string Size(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 20):0.#} MiB");
+
+    private static string Microseconds(double seconds) => string.Create(CultureInfo.InvariantCulture, $"{seconds * 1e6:0.##} µs");
+}

@@ -1,0 +1,70 @@
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Options;
+using SplitFrozen.ActivationCache;
+using SplitFrozen.Contracts.Api;
+using SplitFrozen.Coordinator.Api;
+using SplitFrozen.Coordinator.Devices;
+using SplitFrozen.Messaging;
+
+namespace SplitFrozen.Coordinator.Hosting;
+
+/// <summary>Puts the coordinator's process together.</summary>
+public static class CoordinatorHostExtensions
+{
+    internal const int MaximumBodyBytes = 1 << 20;
+    private const string ReadyTag = "ready";
+
+    /// <summary>
+    /// Registers supervisor, stores and interface. The host must also have <see cref="TimeProvider"/> and the ports
+    /// <see cref="IControlPlane"/>, <see cref="IActivationSource"/> and <see cref="IStepPublisher"/>.
+    /// </summary>
+    public static WebApplicationBuilder AddCoordinator(this WebApplicationBuilder builder)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        var services = builder.Services;
+        services.AddOptions<CoordinatorHostOptions>()
+            .Bind(builder.Configuration.GetSection(CoordinatorHostOptions.Section))
+            .ValidateDataAnnotations()
+            .Validate(
+                options => options.LeaseRenewal * 2 <= options.LeaseTime,
+                $"{CoordinatorHostOptions.Section}:{nameof(CoordinatorHostOptions.LeaseRenewal)} must be at most half of {nameof(CoordinatorHostOptions.LeaseTime)}.")
+            .ValidateOnStart();
+        services.TryAddSingleton(provider => provider.GetRequiredService<IOptions<CoordinatorHostOptions>>().Value);
+        AddStores(services);
+        services.AddSingleton(provider => new DeviceRegistry(
+            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<CoordinatorHostOptions>().DeviceLease));
+        services.AddSingleton<RunServices>();
+        services.AddSingleton<EventStream>();
+        services.AddSingleton<RunSupervisor>();
+        services.AddHostedService(provider => provider.GetRequiredService<RunSupervisor>());
+        services.ConfigureHttpJsonOptions(json => ClusterApi.Configure(json.SerializerOptions));
+        services.AddOpenApi();
+        services.AddHealthChecks().AddCheck<StoreHealthCheck>("store", HealthStatus.Unhealthy, [ReadyTag]);
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = MaximumBodyBytes);
+        return builder;
+    }
+
+    /// <summary>Maps the interface, its OpenAPI document and the health checks.</summary>
+    public static WebApplication MapCoordinator(this WebApplication app)
+    {
+        app.MapOpenApi();
+        app.MapHealthChecks("/health/live", new() { Predicate = _ => false });
+        app.MapHealthChecks("/health/ready", new() { Predicate = check => check.Tags.Contains(ReadyTag) });
+        HttpApi.Map(app);
+        return app;
+    }
+
+    private static void AddStores(IServiceCollection services)
+    {
+        // At the start of the process, once, and nothing can go on without it.
+        services.AddSingleton(provider => CacheConnection.ConnectAsync(
+            provider.GetRequiredService<CoordinatorHostOptions>().Redis, CancellationToken.None).GetAwaiter().GetResult());
+        services.AddSingleton<IActivationCache>(provider => new RedisActivationCache(
+            provider.GetRequiredService<CacheConnection>(), provider.GetRequiredService<CoordinatorHostOptions>().CacheMaxBytes));
+        services.AddSingleton<IRunLedger, RedisRunLedger>();
+        services.AddSingleton<RedisLeases>();
+        services.AddSingleton<RedisArtifactStore>();
+        services.AddSingleton(provider => new RedisRunStore(provider.GetRequiredService<CacheConnection>(), provider.GetRequiredService<TimeProvider>()));
+    }
+}

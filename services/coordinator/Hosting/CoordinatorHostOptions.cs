@@ -1,0 +1,66 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace SplitFrozen.Coordinator.Hosting;
+
+/// <summary>Settings of the coordinator's process, in the configuration section <c>Coordinator</c>.</summary>
+public sealed class CoordinatorHostOptions
+{
+    /// <summary>Name of the configuration section.</summary>
+    public const string Section = "Coordinator";
+
+    /// <summary>The Redis-protocol server of cache, ledger and runs, in the form of StackExchange.Redis.</summary>
+    [Required]
+    public string Redis { get; set; } = "";
+
+    /// <summary>Most bytes of activations in the cache; a run asks for about half of it ahead.</summary>
+    [Range(1L << 20, long.MaxValue)]
+    public long CacheMaxBytes { get; set; } = 8L << 30;
+
+    /// <summary>How long the active coordinator's lease lasts when it is not extended.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "1.00:00:00")]
+    public TimeSpan LeaseTime { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How often the lease is extended, and how often a standby asks for it; at most half of <see cref="LeaseTime"/>.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.01", "1.00:00:00")]
+    public TimeSpan LeaseRenewal { get; set; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>How often the active coordinator looks for new, cancelled and resumed runs.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.01", "00:10:00")]
+    public TimeSpan RunPoll { get; set; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How often a run is offered to trainers until one has taken it.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.01", "00:10:00")]
+    public TimeSpan OfferInterval { get; set; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>How often a run that a trainer has taken is offered again, for the case that the trainer is gone.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.01", "01:00:00")]
+    public TimeSpan ReofferInterval { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a device counts as alive after a sign of life.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "1.00:00:00")]
+    public TimeSpan DeviceLease { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How often it is looked whether clients must be dealt anew.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.01", "00:10:00")]
+    public TimeSpan DealInterval { get; set; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How long to listen for devices before clients are dealt for the first time, so that the first to speak does not get all.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
+    public TimeSpan GatherTime { get; set; } = TimeSpan.FromMilliseconds(2500);
+
+    /// <summary>How long clients may be without a device, while no step is applied, before the run fails.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "30.00:00:00")]
+    public TimeSpan RegistrationDeadline { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>How long to wait for the adapter of a finished run before the trainer is asked for it again.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "01:00:00")]
+    public TimeSpan ExportDeadline { get; set; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>A run's end is recorded when no event has come for this long, so that it is its last event.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:01:00")]
+    public TimeSpan SettleTime { get; set; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How often an event stream looks for new events.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.01", "00:01:00")]
+    public TimeSpan EventPoll { get; set; } = TimeSpan.FromMilliseconds(250);
+}

@@ -1,0 +1,33 @@
+using SplitFrozen.ActivationCache;
+using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Coordinator.Devices;
+
+namespace SplitFrozen.Coordinator.Hosting;
+
+/// <summary>Makes the options of a run's coordinator from its spec and from what the trainer found.</summary>
+internal static class RunOptions
+{
+    /// <summary>Bits of an assignment's number below those of the start that made it.</summary>
+    private const int AssignmentBits = 32;
+
+    /// <summary>The options of start number <paramref name="start"/>.</summary>
+    public static CoordinatorOptions From(StoredRun run, RunFacts facts, long start, CoordinatorHostOptions options) => new()
+    {
+        RunId = run.RunId,
+        Clients = ClientDealer.Clients(run.Spec.Clients.Count),
+        ModelFingerprint = facts.ModelFingerprint,
+        Boundary = run.Spec.Model.Boundary,
+        Width = facts.Width,
+        WireType = run.Spec.Device.WireType,
+        LabelsPerToken = facts.LabelsPerToken,
+        LabelBound = facts.LabelBound,
+        MaximumLength = run.Spec.Task.MaxLength,
+        Seed = unchecked((ulong)run.Spec.Seed),
+        Epochs = run.Spec.Training.Epochs,
+        BatchSize = run.Spec.Training.BatchSize,
+        Order = run.Spec.Training.Order == "available" ? StepOrder.Available : StepOrder.Planned,
+        WorkAheadBytes = Math.Min(run.Spec.Cache.MaxBytes, options.CacheMaxBytes) / 2,
+        FirstAssignment = start << AssignmentBits,
+        RegistrationDeadline = options.RegistrationDeadline,
+    };
+}
