@@ -1,10 +1,11 @@
 using SplitFrozen.Coordinator.Hosting;
 using SplitFrozen.ServiceDefaults;
+using SplitFrozen.Transport;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults("splitfrozen-coordinator");
+await using var transport = await ServiceTransport.OpenAsync(builder, "coordinator").ConfigureAwait(false);
 builder.AddCoordinator();
-builder.Services.AddTransport(builder.Configuration);
 
 var app = builder.Build();
 app.MapCoordinator();

@@ -5,7 +5,6 @@ using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.Coordinator.Api;
 using SplitFrozen.Coordinator.Devices;
-using SplitFrozen.Messaging;
 
 namespace SplitFrozen.Coordinator.Hosting;
 
@@ -16,8 +15,7 @@ public static class CoordinatorHostExtensions
     private const string ReadyTag = "ready";
 
     /// <summary>
-    /// Registers supervisor, stores and interface. The host must also have <see cref="TimeProvider"/> and the ports
-    /// <see cref="IControlPlane"/>, <see cref="IActivationSource"/> and <see cref="IStepPublisher"/>.
+    /// Registers supervisor, run store and interface. Clock, ports, cache and leases are the transport's to register.
     /// </summary>
     public static WebApplicationBuilder AddCoordinator(this WebApplicationBuilder builder)
     {
@@ -31,7 +29,7 @@ public static class CoordinatorHostExtensions
                 $"{CoordinatorHostOptions.Section}:{nameof(CoordinatorHostOptions.LeaseRenewal)} must be at most half of {nameof(CoordinatorHostOptions.LeaseTime)}.")
             .ValidateOnStart();
         services.TryAddSingleton(provider => provider.GetRequiredService<IOptions<CoordinatorHostOptions>>().Value);
-        AddStores(services);
+        services.AddSingleton(provider => new RedisRunStore(provider.GetRequiredService<CacheConnection>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(provider => new DeviceRegistry(
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<CoordinatorHostOptions>().DeviceLease));
         services.AddSingleton<RunServices>();
@@ -53,18 +51,5 @@ public static class CoordinatorHostExtensions
         app.MapHealthChecks("/health/ready", new() { Predicate = check => check.Tags.Contains(ReadyTag) });
         HttpApi.Map(app);
         return app;
-    }
-
-    private static void AddStores(IServiceCollection services)
-    {
-        // At the start of the process, once, and nothing can go on without it.
-        services.AddSingleton(provider => CacheConnection.ConnectAsync(
-            provider.GetRequiredService<CoordinatorHostOptions>().Redis, CancellationToken.None).GetAwaiter().GetResult());
-        services.AddSingleton<IActivationCache>(provider => new RedisActivationCache(
-            provider.GetRequiredService<CacheConnection>(), provider.GetRequiredService<CoordinatorHostOptions>().CacheMaxBytes));
-        services.AddSingleton<IRunLedger, RedisRunLedger>();
-        services.AddSingleton<RedisLeases>();
-        services.AddSingleton<RedisArtifactStore>();
-        services.AddSingleton(provider => new RedisRunStore(provider.GetRequiredService<CacheConnection>(), provider.GetRequiredService<TimeProvider>()));
     }
 }

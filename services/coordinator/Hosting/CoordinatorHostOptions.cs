@@ -8,10 +8,6 @@ public sealed class CoordinatorHostOptions
     /// <summary>Name of the configuration section.</summary>
     public const string Section = "Coordinator";
 
-    /// <summary>The Redis-protocol server of cache, ledger and runs, in the form of StackExchange.Redis.</summary>
-    [Required]
-    public string Redis { get; set; } = "";
-
     /// <summary>Most bytes of activations in the cache; a run asks for about half of it ahead.</summary>
     [Range(1L << 20, long.MaxValue)]
     public long CacheMaxBytes { get; set; } = 8L << 30;

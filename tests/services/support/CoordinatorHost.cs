@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.Contracts.Events;
 using SplitFrozen.Coordinator.Hosting;
@@ -38,7 +39,6 @@ internal sealed class CoordinatorHost : IAsyncDisposable
         builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
         {
             ["urls"] = "http://127.0.0.1:0",
-            ["Coordinator:Redis"] = redis,
             ["Coordinator:LeaseTime"] = "00:00:10",
             ["Coordinator:LeaseRenewal"] = "00:00:00.05",
             ["Coordinator:RunPoll"] = "00:00:00.02",
@@ -56,7 +56,12 @@ internal sealed class CoordinatorHost : IAsyncDisposable
         builder.Services.AddSingleton<IControlPlane>(new Borrowed(control));
         builder.Services.AddSingleton<IActivationSource>(data);
         builder.Services.AddSingleton<IStepPublisher>(data);
-        builder.Services.AddTransport(builder.Configuration);
+        var connection = await CacheConnection.ConnectAsync(redis, CancellationToken.None);
+        builder.Services.AddSingleton(_ => connection);
+        builder.Services.AddSingleton<IActivationCache>(_ => new RedisActivationCache(connection, 1 << 30));
+        builder.Services.AddSingleton<IRunLedger>(new RedisRunLedger(connection));
+        builder.Services.AddSingleton(new RedisLeases(connection));
+        builder.Services.AddSingleton(new RedisArtifactStore(connection));
         var app = builder.Build();
         app.MapCoordinator();
         await app.StartAsync();

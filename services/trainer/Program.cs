@@ -1,0 +1,10 @@
+using Microsoft.Extensions.Hosting;
+using SplitFrozen.ServiceDefaults;
+using SplitFrozen.Trainer.Hosting;
+using SplitFrozen.Transport;
+
+var builder = Host.CreateApplicationBuilder(args);
+builder.AddServiceDefaults("splitfrozen-trainer");
+await using var transport = await ServiceTransport.OpenAsync(builder, "trainer").ConfigureAwait(false);
+builder.AddTrainer();
+await builder.Build().RunAsync().ConfigureAwait(false);

@@ -1,0 +1,138 @@
+using SplitFrozen.Contracts.Api;
+using SplitFrozen.Contracts.Determinism;
+
+namespace SplitFrozen.Processes.Tests;
+
+/// <summary>The system as it is deployed: every part a process of its own over a real broker and a real cache.</summary>
+public sealed class ProcessTests
+{
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Run_EightOneClassClientsOverProcesses_GivesTheAdapterOfOneProcess()
+    {
+        await using var cluster = await Cluster.StartAsync(3, Token);
+        var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token);
+        var (code, output, error) = await cluster.CommandAsync(Token, "watch", run);
+        Assert.True(code == 0, error + output + cluster.Logs());
+        Assert.Contains("after epoch 3", output, StringComparison.Ordinal);
+
+        await AssertSameAdapterAsync(cluster, run);
+        SampleRun.AssertExactlyOnce(cluster.StepLog(run));
+        Assert.Contains(run, (await cluster.CommandAsync(Token, "runs")).Output, StringComparison.Ordinal);
+        Assert.Contains("device-2", (await cluster.CommandAsync(Token, "devices")).Output, StringComparison.Ordinal);
+
+        // A second run finds every activation in the cache.
+        var again = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token);
+        var second = await cluster.CommandAsync(Token, "watch", again);
+        Assert.Contains($"{SampleRun.Samples + 40} cached already", second.Output, StringComparison.Ordinal);
+        await AssertSameAdapterAsync(cluster, again);
+    }
+
+    [Theory]
+    [InlineData("planned", 1)]
+    [InlineData("available", 2)]
+    public async Task Run_ProcessesKilledAtRandom_TrainsExactlyOnceAndGivesTheSameAdapter(string order, ulong seed)
+    {
+        var kills = int.Parse(Environment.GetEnvironmentVariable("SPLITFROZEN_TEST_KILLS") ?? "26", System.Globalization.CultureInfo.InvariantCulture);
+        await using var cluster = await Cluster.StartAsync(3, Token);
+        var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder, order), Token);
+        var random = new SeededRandom(seed);
+        var killed = 0;
+        var from = 0;
+        while (killed < kills)
+        {
+            // The moment follows from the run's own progress and not from the clock.
+            var wanted = from + random.NextInt32(2);
+            RunDetail? detail = null;
+            await cluster.UntilAsync(
+                async () => (detail = await cluster.RunAsync(run, Token)) is not null && (detail.Summary.Step >= wanted || detail.Summary.Status != RunStatus.Running),
+                () => $"step {wanted} after {killed} kills; {detail?.Summary}", Token);
+            if (detail!.Summary.Status is not (RunStatus.Running or RunStatus.Pending))
+            {
+                break;
+            }
+
+            from = Math.Max(detail.Summary.Step, from);
+            var victim = cluster.Services[random.NextInt32(cluster.Services.Count)];
+            await victim.KillAsync();
+            victim.Start();
+            killed++;
+        }
+
+        var ended = await cluster.EndAsync(run, Token);
+        Assert.True(ended.Summary.Status == RunStatus.Finished, $"{ended.Summary}\n{cluster.Logs()}");
+        Assert.Equal(kills, killed);
+        SampleRun.AssertExactlyOnce(cluster.StepLog(run));
+        if (order == "planned")
+        {
+            await AssertSameAdapterAsync(cluster, run);
+        }
+    }
+
+    [Fact]
+    public async Task Run_ServersRestarted_GivesTheSameAdapter()
+    {
+        await using var cluster = await Cluster.StartAsync(2, Token);
+        Assert.SkipWhen(cluster.Broker.ControlSkipReason is not null, cluster.Broker.ControlSkipReason ?? "");
+        var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token);
+        await StepAsync(cluster, run, 4);
+        await cluster.Broker.StopAsync(Token);
+        await cluster.Broker.StartAsync(Token);
+        await StepAsync(cluster, run, 14);
+        await cluster.Redis.KillAsync();
+        await cluster.Redis.StartAsync(Token);
+        var ended = await cluster.EndAsync(run, Token);
+        Assert.True(ended.Summary.Status == RunStatus.Finished, $"{ended.Summary}\n{cluster.Logs()}");
+        SampleRun.AssertExactlyOnce(cluster.StepLog(run));
+        await AssertSameAdapterAsync(cluster, run);
+    }
+
+    [Fact]
+    public async Task Run_DeviceTerminatedAndAnotherJoins_GivesTheSameAdapter()
+    {
+        await using var cluster = await Cluster.StartAsync(2, Token);
+        await cluster.Devices[1].KillAsync();
+        var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token);
+        await StepAsync(cluster, run, 2);
+        cluster.Devices[1].Start();
+        await StepAsync(cluster, run, 4);
+        Assert.Equal(0, await cluster.Devices[0].TerminateAsync(Token));
+        var ended = await cluster.EndAsync(run, Token);
+        Assert.True(ended.Summary.Status == RunStatus.Finished, $"{ended.Summary}\n{cluster.Logs()}");
+        SampleRun.AssertExactlyOnce(cluster.StepLog(run));
+        await AssertSameAdapterAsync(cluster, run);
+    }
+
+    [Fact]
+    public async Task Run_CancelledAndResumed_GivesTheSameAdapter()
+    {
+        await using var cluster = await Cluster.StartAsync(2, Token);
+        var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token);
+        await StepAsync(cluster, run, 3);
+        Assert.Equal(0, (await cluster.CommandAsync(Token, "cancel", run)).Code);
+        Assert.Equal(RunStatus.Cancelled, (await cluster.EndAsync(run, Token)).Summary.Status);
+        Assert.Equal(0, (await cluster.CommandAsync(Token, "resume", run)).Code);
+        await cluster.UntilAsync(
+            async () => await cluster.RunAsync(run, Token) is { Summary.Status: RunStatus.Finished or RunStatus.Failed }, () => "the resumed run ends", Token);
+        SampleRun.AssertExactlyOnce(cluster.StepLog(run));
+        await AssertSameAdapterAsync(cluster, run);
+    }
+
+    private static Task StepAsync(Cluster cluster, string run, int step)
+    {
+        RunDetail? detail = null;
+        return cluster.UntilAsync(
+            async () => (detail = await cluster.RunAsync(run, Token)) is { } known && (known.Summary.Step >= step || known.Summary.Status is RunStatus.Finished or RunStatus.Failed),
+            () => $"step {step}; {detail?.Summary}", Token);
+    }
+
+    private static async Task AssertSameAdapterAsync(Cluster cluster, string run)
+    {
+        await cluster.EndAsync(run, Token);
+        var folder = Path.Combine(cluster.Folder, $"adapter-{run}");
+        var (code, _, error) = await cluster.CommandAsync(Token, "download", run, "--out", folder);
+        Assert.True(code == 0, error);
+        Assert.Equal(await SampleRun.ReferenceAsync(Token), await File.ReadAllBytesAsync(Path.Combine(folder, "adapter_model.safetensors"), Token));
+    }
+}

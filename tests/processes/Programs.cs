@@ -1,0 +1,74 @@
+using System.Diagnostics;
+
+namespace SplitFrozen.Processes.Tests;
+
+/// <summary>The programs as they were built beside these tests.</summary>
+internal static class Programs
+{
+    /// <summary>The repository's root.</summary>
+    public static string Root { get; } = FindRoot();
+
+    /// <summary>Starts one; its output goes to a file.</summary>
+    public static Process Start(string project, string assembly, string log, IReadOnlyDictionary<string, string> environment, params string[] arguments)
+    {
+        var start = new ProcessStartInfo("/bin/sh")
+        {
+            // The shell only redirects: exec leaves the program itself as the process that is signalled.
+            ArgumentList = { "-c", "exec dotnet \"$@\" >>\"$LOG\" 2>&1", "sh", Built(project, assembly) },
+            WorkingDirectory = Path.GetTempPath(),
+        };
+        foreach (var argument in arguments)
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        foreach (var (name, value) in environment)
+        {
+            start.Environment[name] = value;
+        }
+
+        start.Environment["LOG"] = log;
+        return Process.Start(start)!;
+    }
+
+    /// <summary>Runs the command line to its end.</summary>
+    public static async Task<(int Code, string Output, string Error)> CommandAsync(IReadOnlyDictionary<string, string> environment, CancellationToken cancellationToken, params string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [Built("SplitFrozen.Cli", "splitfrozen"), .. arguments])
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = Path.GetTempPath(),
+        };
+        foreach (var (name, value) in environment)
+        {
+            start.Environment[name] = value;
+        }
+
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync(cancellationToken);
+        var error = process.StandardError.ReadToEndAsync(cancellationToken);
+        try
+        {
+            await process.WaitForExitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill();
+            throw;
+        }
+
+        return (process.ExitCode, await output, await error);
+    }
+
+    private static string Built(string project, string assembly) => Path.Combine(Root, "artifacts", "bin", project, "release", assembly + ".dll");
+
+    private static string FindRoot()
+    {
+        var root = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(root, "SplitFrozen.sln")))
+        {
+            root = Path.GetDirectoryName(root) ?? throw new InvalidOperationException("SplitFrozen.sln is above no parent folder of the test.");
+        }
+
+        return root;
+    }
+}
