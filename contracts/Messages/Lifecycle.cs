@@ -52,7 +52,7 @@ public sealed record ClientsAssigned(string RunId, string Device, RunSpec Spec, 
 /// <param name="Leaving">True when it drains and will not come back: its clients are dealt anew at once.</param>
 public sealed record DeviceAlive(string Device, string Instance, DeviceProfile Profile, bool Leaving);
 
-/// <summary>Stop working on the run, with a checkpoint; it may be resumed.</summary>
+/// <summary>Stop working on the run, with a checkpoint: it was cancelled, or has ended in another way.</summary>
 public sealed record RunCancelled(string RunId) : IRunMessage;
 
 /// <summary>The adapter of a finished run lies in the artifact store: the run is done.</summary>

@@ -25,6 +25,7 @@ internal sealed class RunSupervisor(RunServices services, RedisLeases leases, IL
             services.Devices.Heard(message);
             return ValueTask.CompletedTask;
         });
+        using var strays = services.Control.Subscribe<RunPrepared>(SendHomeAsync);
         while (!stoppingToken.IsCancellationRequested)
         {
             try
@@ -47,6 +48,15 @@ internal sealed class RunSupervisor(RunServices services, RedisLeases leases, IL
                 logger.LogError(exception, "The coordinator steps back to standby");
                 await Task.Delay(services.Options.LeaseRenewal, services.Time, CancellationToken.None).ConfigureAwait(false);
             }
+        }
+    }
+
+    /// <summary>A trainer took a run up by an offer that was on its way when the run ended.</summary>
+    private async ValueTask SendHomeAsync(RunPrepared message, CancellationToken cancellationToken)
+    {
+        if (IsActive && await services.Store.FindAsync(message.RunId, cancellationToken).ConfigureAwait(false) is not { IsActive: true })
+        {
+            await services.Control.PublishAsync(new RunCancelled(message.RunId), cancellationToken).ConfigureAwait(false);
         }
     }
 

@@ -163,7 +163,7 @@ internal sealed class RunWork : IDisposable
         }
     }
 
-    /// <summary>Carries out a status that is final: tells the services of a cancelled run, and records the end after the last event.</summary>
+    /// <summary>Carries out a status that is final: tells the services, and records the end after the last event.</summary>
     private async Task EndAsync(CancellationToken cancellationToken)
     {
         var run = await _services.Store.FindAsync(_run.RunId, cancellationToken).ConfigureAwait(false);
@@ -172,12 +172,9 @@ internal sealed class RunWork : IDisposable
             return;
         }
 
-        if (run.Status == RunStatus.Cancelled)
-        {
-            await _services.Control.PublishAsync(new RunCancelled(run.RunId), cancellationToken).ConfigureAwait(false);
-            Volatile.Write(ref _lastEvent, _services.Time.GetTimestamp());
-        }
-
+        // Whatever the end is, nobody is to work on the run any more, whether it heard of the end or took the run up meanwhile.
+        await _services.Control.PublishAsync(new RunCancelled(run.RunId), cancellationToken).ConfigureAwait(false);
+        Volatile.Write(ref _lastEvent, _services.Time.GetTimestamp());
         await SettleAsync(cancellationToken).ConfigureAwait(false);
         if (run.Status == RunStatus.Finished)
         {
