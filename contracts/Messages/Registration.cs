@@ -34,7 +34,7 @@ public sealed record CoordinatorReady(string RunId) : IRunMessage;
 /// <summary>The coordinator asks a client for the activations of some samples, in this order.</summary>
 /// <param name="RunId">The run.</param>
 /// <param name="ClientId">The client.</param>
-/// <param name="Sequence">Number of this assignment among those of the client, from 0.</param>
+/// <param name="Sequence">Number of this assignment, greater than that of every earlier one of the client, also after the coordinator restarted.</param>
 /// <param name="NeededAt">
 /// The step message that first waits for one of the samples. A device worker that serves several clients does what is
 /// needed first, first.

@@ -4,7 +4,7 @@ namespace SplitFrozen.Architecture.Tests;
 public sealed class ImportArrowTests
 {
     private static readonly string[] Infrastructure =
-        ["infrastructure/messaging", "infrastructure/activation-cache", "infrastructure/service-defaults"];
+        ["infrastructure/messaging", "infrastructure/activation-cache", "infrastructure/service-defaults", "infrastructure/transport"];
 
     private static readonly Dictionary<string, string[]> Allowed = new(StringComparer.Ordinal)
     {
@@ -17,6 +17,7 @@ public sealed class ImportArrowTests
         ["infrastructure/messaging"] = ["contracts"],
         ["infrastructure/activation-cache"] = ["contracts"],
         ["infrastructure/service-defaults"] = ["contracts"],
+        ["infrastructure/transport"] = ["infrastructure/messaging", "infrastructure/activation-cache", "infrastructure/service-defaults"],
         ["services/device-worker"] = ["engine/models", "engine/tasks", .. Infrastructure],
         ["services/coordinator"] = ["engine/tasks", .. Infrastructure],
         ["services/trainer"] = ["engine/training", .. Infrastructure],

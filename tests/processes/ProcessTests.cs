@@ -112,7 +112,11 @@ public sealed class ProcessTests
         await StepAsync(cluster, run, 3);
         Assert.Equal(0, (await cluster.CommandAsync(Token, "cancel", run)).Code);
         Assert.Equal(RunStatus.Cancelled, (await cluster.EndAsync(run, Token)).Summary.Status);
-        Assert.Equal(0, (await cluster.CommandAsync(Token, "resume", run)).Code);
+        var resumed = (Code: 2, Output: "", Error: "");
+        await cluster.UntilAsync(
+            async () => (resumed = await cluster.CommandAsync(Token, "resume", run)).Code == 0 || !resumed.Error.Contains("still stopping", StringComparison.Ordinal),
+            () => "the run has stopped", Token);
+        Assert.True(resumed.Code == 0, resumed.Error);
         await cluster.UntilAsync(
             async () => await cluster.RunAsync(run, Token) is { Summary.Status: RunStatus.Finished or RunStatus.Failed }, () => "the resumed run ends", Token);
         SampleRun.AssertExactlyOnce(cluster.StepLog(run));

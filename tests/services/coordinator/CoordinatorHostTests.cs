@@ -197,6 +197,23 @@ public sealed class CoordinatorHostTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task LeaseLost_TheCoordinatorStepsBackAndTheRunGoesOnElsewhere()
+    {
+        var host = await HostAsync();
+        await Deadline.UntilAsync(() => host.IsActive, "it is active");
+        await using var raw = await StackExchange.Redis.ConnectionMultiplexer.ConnectAsync(_server.ConnectionString);
+        await raw.GetDatabase().StringSetAsync("splitfrozen:lease:coordinator", "1000 another");
+        await Deadline.UntilAsync(() => !host.IsActive, "it steps back");
+        var runId = await SubmitAsync(host);
+        Assert.Equal(RunStatus.Pending, (await host.RunAsync(runId)).Summary.Status);
+
+        await raw.GetDatabase().KeyDeleteAsync("splitfrozen:lease:coordinator");
+        Device("d1");
+        await FinishAsync(host, runId);
+        AssertExactlyOnce();
+    }
+
+    [Fact]
     public async Task DeviceGoes_ItsClientsAreDealtToAnother()
     {
         var host = await HostAsync();
