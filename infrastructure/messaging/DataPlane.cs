@@ -63,6 +63,13 @@ public interface IStepPublisher
     Task PublishAsync(StepMessage step, CancellationToken cancellationToken);
 }
 
+/// <summary>Ends what the data plane keeps for a run.</summary>
+public interface IRunQueues
+{
+    /// <summary>Deletes the queues of a run that has ended, with all that is in them.</summary>
+    Task DeleteRunAsync(string runId, IReadOnlyCollection<string> clientIds, CancellationToken cancellationToken);
+}
+
 /// <summary>One step message at the trainer. It stays on the queue until its update is applied and durable.</summary>
 public interface IStepDelivery
 {

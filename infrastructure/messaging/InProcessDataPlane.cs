@@ -8,7 +8,7 @@ namespace SplitFrozen.Messaging;
 /// answers <see cref="PublishOutcome.QueueFull"/>, deliveries that come again until they are settled, dead letters, and a
 /// step queue per run whose publisher waits. What it holds ends with the process. Thread-safe.
 /// </summary>
-public sealed class InProcessDataPlane(InProcessDataPlaneOptions options) : IActivationPublisher, IActivationSource, IStepPublisher, IStepSource
+public sealed class InProcessDataPlane(InProcessDataPlaneOptions options) : IActivationPublisher, IActivationSource, IStepPublisher, IStepSource, IRunQueues
 {
     private readonly ConcurrentDictionary<(string RunId, string ClientId), ActivationQueue> _clients = new();
     private readonly ConcurrentDictionary<string, StepQueue> _steps = new();
@@ -53,6 +53,13 @@ public sealed class InProcessDataPlane(InProcessDataPlaneOptions options) : IAct
     /// <inheritdoc/>
     public IAsyncEnumerable<IStepDelivery> ReceiveAsync(string runId, CancellationToken cancellationToken) =>
         Steps(runId).ReceiveAsync(cancellationToken);
+
+    /// <inheritdoc/>
+    public Task DeleteRunAsync(string runId, IReadOnlyCollection<string> clientIds, CancellationToken cancellationToken)
+    {
+        DeleteRun(runId);
+        return Task.CompletedTask;
+    }
 
     /// <summary>Deletes the queues of a run with all that is in them: its subscriptions and receivers end.</summary>
     public void DeleteRun(string runId)

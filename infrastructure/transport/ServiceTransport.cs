@@ -82,6 +82,7 @@ public sealed class ServiceTransport : IAsyncDisposable
         services.AddSingleton<IActivationSource>(_data);
         services.AddSingleton<IStepPublisher>(_data);
         services.AddSingleton<IStepSource>(_data);
+        services.AddSingleton<IRunQueues>(_data);
         services.AddSingleton<IActivationCache>(_resilient);
         services.AddSingleton<IRunLedger>(_resilient);
         services.AddSingleton(_connection);

@@ -36,16 +36,9 @@ internal sealed class ActivationIngest(
     /// <summary>Serves the queues of all clients until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        var total = directory.Samples.Count;
-        foreach (var client in directory.Samples.GroupBy(entry => entry.Client))
-        {
-            var subscription = await source.SubscribeAsync(options.RunId, client.Key.Id, options.Prefetch, cancellationToken).ConfigureAwait(false);
-            _queues.Add(client.Key.Id, new ClientQueue(client.Key, subscription, Limits(client.Key)));
-            _scheduler.SetWeight(client.Key.Id, Math.Max(1.0 / 16, (double)client.Count() * directory.Clients.Count / total));
-        }
-
         try
         {
+            await SubscribeAsync(cancellationToken).ConfigureAwait(false);
             await ServiceTasks.RunAsync(
                 ServeAsync,
                 Enumerable.Repeat<Func<CancellationToken, Task>>(ServeAsync, options.IngestConcurrency - 1)
@@ -101,6 +94,20 @@ internal sealed class ActivationIngest(
         LabelsPerToken = options.LabelsPerToken,
         LabelLimit = options.LabelBound,
     };
+
+    private async Task SubscribeAsync(CancellationToken cancellationToken)
+    {
+        var total = directory.Samples.Count;
+        foreach (var client in directory.Samples.GroupBy(entry => entry.Client))
+        {
+            var subscription = await source.SubscribeAsync(options.RunId, client.Key.Id, options.Prefetch, cancellationToken).ConfigureAwait(false);
+            lock (_gate)
+            {
+                _queues.Add(client.Key.Id, new ClientQueue(client.Key, subscription, Limits(client.Key)));
+                _scheduler.SetWeight(client.Key.Id, Math.Max(1.0 / 16, (double)client.Count() * directory.Clients.Count / total));
+            }
+        }
+    }
 
     private async Task WatchAsync(ClientQueue queue, CancellationToken cancellationToken)
     {

@@ -43,8 +43,8 @@ internal sealed class Cluster : IAsyncDisposable
         cluster.Coordinator = cluster.Service("coordinator", "SplitFrozen.Coordinator", new()
         {
             ["ASPNETCORE_URLS"] = cluster.Address,
-            ["Coordinator__LeaseTime"] = "00:00:01",
-            ["Coordinator__LeaseRenewal"] = "00:00:00.3",
+            ["Coordinator__LeaseTime"] = "00:00:02",
+            ["Coordinator__LeaseRenewal"] = "00:00:00.4",
             ["Coordinator__OfferInterval"] = "00:00:00.5",
             ["Coordinator__ReofferInterval"] = "00:00:00.5",
             ["Coordinator__DeviceLease"] = "00:00:03",
@@ -52,7 +52,7 @@ internal sealed class Cluster : IAsyncDisposable
         });
         cluster.Trainer = cluster.Service("trainer", "SplitFrozen.Trainer", new()
         {
-            ["Trainer__Folder"] = Path.Combine(cluster.Folder, "runs"), ["Trainer__LeaseTime"] = "00:00:01",
+            ["Trainer__Folder"] = Path.Combine(cluster.Folder, "runs"), ["Trainer__LeaseTime"] = "00:00:02",
         });
         for (var n = 1; n <= devices; n++)
         {

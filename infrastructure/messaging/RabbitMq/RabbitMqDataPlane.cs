@@ -9,7 +9,7 @@ namespace SplitFrozen.Messaging.RabbitMq;
 /// It connects when it is first used, and goes on by itself after a lost connection. Publishing and consuming have a
 /// connection each, so that a broker which blocks publishers still takes acknowledgements. Thread-safe.
 /// </summary>
-public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource, IStepPublisher, IStepSource, IAsyncDisposable
+public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource, IStepPublisher, IStepSource, IRunQueues, IAsyncDisposable
 {
     private readonly RabbitMqOptions _options;
     private readonly RabbitMqResilience _resilience;

@@ -70,7 +70,7 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
             if (before is null)
             {
                 var choice = CutChooser.Choose(
-                    run.Spec, facts, id == ClientDealer.EvaluationClient ? null : i, live.Single(known => known.Device == device).Profile);
+                    run.Spec, facts, id == ClientNames.Evaluation ? null : i, live.Single(known => known.Device == device).Profile);
                 before = new RunClient(id, device, choice.Cut, choice.Reason);
             }
             else if (before.Device is not null)

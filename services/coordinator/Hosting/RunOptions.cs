@@ -29,5 +29,9 @@ internal static class RunOptions
         WorkAheadBytes = Math.Min(run.Spec.Cache.MaxBytes, options.CacheMaxBytes) / 2,
         FirstAssignment = start << AssignmentBits,
         RegistrationDeadline = options.RegistrationDeadline,
+
+        // A broker that restarts keeps messages back for half a minute: asking again is cheap, a run that failed is not.
+        RepeatAfter = TimeSpan.FromSeconds(5),
+        MaximumAttempts = 12,
     };
 }

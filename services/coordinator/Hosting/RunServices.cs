@@ -10,6 +10,7 @@ internal sealed record RunServices(
     IControlPlane Control,
     IActivationSource Source,
     IStepPublisher Steps,
+    IRunQueues Queues,
     IActivationCache Cache,
     IRunLedger Ledger,
     RedisRunStore Store,

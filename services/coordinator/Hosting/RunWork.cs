@@ -2,6 +2,7 @@ using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.Contracts.Events;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Coordinator.Devices;
 using SplitFrozen.Messaging;
 using SplitFrozen.ServiceDefaults;
 
@@ -179,6 +180,7 @@ internal sealed class RunWork : IDisposable
         if (run.Status == RunStatus.Finished)
         {
             await _services.Ledger.DeleteAsync(run.RunId, cancellationToken).ConfigureAwait(false);
+            await _services.Queues.DeleteRunAsync(run.RunId, ClientDealer.Clients(run.Spec.Clients.Count), cancellationToken).ConfigureAwait(false);
         }
 
         var word = run.Status switch

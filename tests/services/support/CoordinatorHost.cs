@@ -56,6 +56,7 @@ internal sealed class CoordinatorHost : IAsyncDisposable
         builder.Services.AddSingleton<IControlPlane>(new Borrowed(control));
         builder.Services.AddSingleton<IActivationSource>(data);
         builder.Services.AddSingleton<IStepPublisher>(data);
+        builder.Services.AddSingleton<IRunQueues>(data);
         var connection = await CacheConnection.ConnectAsync(redis, CancellationToken.None);
         builder.Services.AddSingleton(_ => connection);
         builder.Services.AddSingleton<IActivationCache>(_ => new RedisActivationCache(connection, 1 << 30));
