@@ -99,8 +99,10 @@ public sealed class CoordinatorHostTests : IAsyncLifetime
 
         async Task<IReadOnlyList<string>> RefusedAsync(string body, HttpStatusCode expected)
         {
-            using var content = new StringContent(body, Encoding.UTF8, "application/json");
-            using var response = await host.Client.PostAsync("/api/runs", content, Token);
+            // The server may refuse by the length alone and close: the body is held back until it says.
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/api/runs") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+            request.Headers.ExpectContinue = true;
+            using var response = await host.Client.SendAsync(request, Token);
             Assert.Equal(expected, response.StatusCode);
             return (await response.Content.ReadFromJsonAsync<RequestRefused>(ClusterApi.Json, Token))!.Errors;
         }
