@@ -13,6 +13,19 @@ internal static class CommonOptions
         AllowMultipleArgumentsPerToken = false,
     };
 
+    /// <summary><c>--out</c> of a folder that the verb makes.</summary>
+    public static Option<string> NewFolder() => new("--out") { Description = "Folder to make; must not exist or be empty.", HelpName = "DIR", Required = true };
+
+    /// <summary>Refuses what <see cref="NewFolder"/> names where something is there already.</summary>
+    /// <exception cref="InputException">It is a file, or a folder that is not empty.</exception>
+    public static void RequireNew(string folder)
+    {
+        if (File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()))
+        {
+            throw new InputException($"--out {folder}: it exists already; name a new folder.");
+        }
+    }
+
     /// <summary><c>--json</c>.</summary>
     public static Option<bool> Json(string description = "Print the result as JSON.") => new("--json") { Description = description };
 }

@@ -14,15 +14,12 @@ internal static class ExportCommand
         var source = new Argument<string>("run") { Description = "A run folder (its newest checkpoint is taken), or a checkpoint file in one." };
         var format = new Option<string>("--format") { Description = "peft (the adapter alone) or merged (a whole model).", HelpName = "peft|merged", Required = true };
         format.AcceptOnlyFromAmong("peft", "merged");
-        var output = new Option<string>("--out") { Description = "Folder to make; must not exist or be empty.", HelpName = "DIR", Required = true };
+        var output = CommonOptions.NewFolder();
         var command = new Command("export", "Write what a run has learnt: an adapter, or a model with the adapter merged in.") { source, format, output };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var target = parsed.GetRequiredValue(output);
-            if (File.Exists(target) || (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()))
-            {
-                throw new InputException($"--out {target}: it exists already; name a new folder.");
-            }
+            CommonOptions.RequireNew(target);
 
             var (run, checkpoint) = Locate(parsed.GetRequiredValue(source));
             var (spec, record) = RunFolder.Read(run);

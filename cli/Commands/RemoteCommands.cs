@@ -127,16 +127,13 @@ internal static class RemoteCommands
     private static Command Download(CommandContext context)
     {
         var run = Run();
-        var output = new Option<string>("--out") { Description = "Folder to make; must not exist or be empty.", HelpName = "DIR", Required = true };
+        var output = CommonOptions.NewFolder();
         var address = Address();
         var command = new Command("download", "Fetch the adapter of a finished run.") { run, output, address };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var folder = parsed.GetRequiredValue(output);
-            if (File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()))
-            {
-                throw new InputException($"--out {folder}: it exists already; name a new folder.");
-            }
+            CommonOptions.RequireNew(folder);
 
             using var client = Client(context, parsed.GetValue(address));
             var runId = parsed.GetRequiredValue(run);

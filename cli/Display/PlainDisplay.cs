@@ -1,7 +1,7 @@
-using SplitFrozen.Contracts.Messages;
 using System.Globalization;
 using SplitFrozen.Cli.Events;
 using SplitFrozen.Contracts.Events;
+using SplitFrozen.Contracts.Messages;
 
 namespace SplitFrozen.Cli.Display;
 

@@ -1,4 +1,5 @@
 using SplitFrozen.Contracts.Events;
+
 namespace SplitFrozen.Cli.Events;
 
 /// <summary>Appends every event to <c>metrics.jsonl</c>.</summary>

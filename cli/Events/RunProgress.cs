@@ -1,4 +1,5 @@
 using SplitFrozen.Contracts.Events;
+
 namespace SplitFrozen.Cli.Events;
 
 /// <summary>Figures of one client, summed over all processes that worked on the run.</summary>

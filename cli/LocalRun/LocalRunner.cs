@@ -1,8 +1,8 @@
-using SplitFrozen.Contracts.Messages;
 using System.Runtime.ExceptionServices;
 using Microsoft.Extensions.Logging;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Cli.Events;
+using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Coordinator;
 using SplitFrozen.DeviceWorker;
 using SplitFrozen.Messaging;

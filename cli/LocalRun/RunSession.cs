@@ -2,8 +2,8 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using SplitFrozen.Cli.Display;
 using SplitFrozen.Cli.Events;
-using SplitFrozen.Contracts.Events;
 using SplitFrozen.Cli.Reporting;
+using SplitFrozen.Contracts.Events;
 
 namespace SplitFrozen.Cli.LocalRun;
 

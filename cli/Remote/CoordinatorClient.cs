@@ -25,7 +25,7 @@ internal sealed class CoordinatorClient : IDisposable
             throw new InputException($"--coordinator {address}: this is no http or https address; for example http://127.0.0.1:8080.");
         }
 
-        // Events arrive for as long as the run takes; single requests are bounded below.
+        // Events arrive for as long as the run takes.
         _http = new HttpClient { BaseAddress = uri, Timeout = Timeout.InfiniteTimeSpan };
         _patience = Backoff.OnFailure(exception => exception is HttpRequestException or IOException, time, (ulong)Environment.ProcessId);
     }

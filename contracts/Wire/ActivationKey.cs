@@ -1,3 +1,5 @@
+using SplitFrozen.Contracts.Safetensors;
+
 namespace SplitFrozen.Contracts.Wire;
 
 /// <summary>
@@ -49,6 +51,10 @@ public static class WireTypes
         WireType.Int8 => "int8",
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Not a wire type."),
     };
+
+    /// <summary>Bytes of one token's hidden states of a width, the scale of int8 included.</summary>
+    public static long BytesPerToken(this WireType type, int width) =>
+        ((long)width * type.ElementType().Bytes()) + (type == WireType.Int8 ? sizeof(float) : 0);
 
     /// <summary>The safetensors element type of the hidden states.</summary>
     public static Safetensors.ElementType ElementType(this WireType type) => type switch

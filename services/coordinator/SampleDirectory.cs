@@ -147,14 +147,5 @@ public sealed class SampleDirectory(string fingerprint, int width, WireType wire
         return true;
     }
 
-    private long EstimatedBytes(int length)
-    {
-        var perToken = wireType switch
-        {
-            WireType.Float32 => width * 4L,
-            WireType.Int8 => width + 4L,
-            _ => width * 2L,
-        };
-        return (length * perToken) + EntryOverheadBytes;
-    }
+    private long EstimatedBytes(int length) => (length * wireType.BytesPerToken(width)) + EntryOverheadBytes;
 }

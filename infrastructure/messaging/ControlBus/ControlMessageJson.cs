@@ -36,13 +36,6 @@ internal static class ControlMessageJson
         return options;
     }
 
-    private sealed class SampleIdConverter : JsonConverter<SampleId>
-    {
-        public override SampleId Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => new(reader.GetInt64());
-
-        public override void Write(Utf8JsonWriter writer, SampleId value, JsonSerializerOptions options) => writer.WriteNumberValue(value.Value);
-    }
-
     private sealed class ContentDigestConverter : JsonConverter<ContentDigest>
     {
         public override ContentDigest Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>

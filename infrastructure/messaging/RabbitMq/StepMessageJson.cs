@@ -2,7 +2,6 @@ using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using SplitFrozen.Contracts.Messages;
-using SplitFrozen.Contracts.Wire;
 
 namespace SplitFrozen.Messaging.RabbitMq;
 
@@ -37,12 +36,5 @@ internal static class StepMessageJson
     Converters = [typeof(SampleIdConverter), typeof(StepKindConverter)])]
 [JsonSerializable(typeof(StepMessage))]
 internal sealed partial class StepMessageContext : JsonSerializerContext;
-
-internal sealed class SampleIdConverter : JsonConverter<SampleId>
-{
-    public override SampleId Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => new(reader.GetInt64());
-
-    public override void Write(Utf8JsonWriter writer, SampleId value, JsonSerializerOptions options) => writer.WriteNumberValue(value.Value);
-}
 
 internal sealed class StepKindConverter() : JsonStringEnumConverter<StepKind>(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false);

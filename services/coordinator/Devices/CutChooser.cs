@@ -48,17 +48,10 @@ public static class CutChooser
     private static string AtBoundary(RunSpec spec, RunFacts facts, int boundary, DeviceProfile profile)
     {
         var compute = boundary * facts.BlockGigaflopsPerToken / profile.GigaflopsPerSecond;
-        var send = BytesPerToken(spec.Device.WireType, facts.Width) / profile.UplinkBytesPerSecond;
+        var send = spec.Device.WireType.BytesPerToken(facts.Width) / profile.UplinkBytesPerSecond;
         var (binding, more, other, less) = compute >= send ? ("computing", compute, "sending", send) : ("sending", send, "computing", compute);
         return $"The boundary fits in the device's memory; {binding} binds, with {Microseconds(more)} for a token against {Microseconds(less)} for {other}.";
     }
-
-    private static double BytesPerToken(WireType type, int width) => type switch
-    {
-        WireType.Float32 => width * 4.0,
-        WireType.Int8 => width + 4.0,
-        _ => width * 2.0,
-    };
 
     private static string Size(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 20):0.#} MiB");
 
