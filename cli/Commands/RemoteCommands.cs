@@ -65,8 +65,10 @@ internal static class RemoteCommands
     }
 
     private static Command Runs(CommandContext context) => List(
-        context, "runs", "List the runs of a coordinator.", (client, token) => client.RunsAsync(token), ["run", "status", "step", "submitted", "reason"],
-        run => [run.RunId, run.Status.ToString().ToLowerInvariant(), run.TotalSteps == 0 ? "–" : $"{run.Step}/{run.TotalSteps}", Moment(run.Created), run.Reason ?? ""]);
+        context, "runs", "List the runs of a coordinator.", (client, token) => client.RunsAsync(token), ["run", "status", "step", "submitted", "note"],
+        run => [run.RunId, run.Status.ToString().ToLowerInvariant(), run.TotalSteps == 0 ? "–" : $"{run.Step}/{run.TotalSteps}", Moment(run.Created), Note(run)]);
+
+    private static string Note(RunSummary run) => run.Reason ?? (run.FailedSamples > 0 ? $"without {run.FailedSamples} samples that never arrived" : "");
 
     private static Command Devices(CommandContext context) => List(
         context, "devices", "List the device workers of a coordinator.", (client, token) => client.DevicesAsync(token),

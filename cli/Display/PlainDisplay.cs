@@ -39,6 +39,7 @@ internal sealed class PlainDisplay(TextWriter output, RunProgress progress, Time
             $"evaluation {EvaluationName(evaluation.EpochsTrained)}: {string.Join(", ", evaluation.Metrics.Select(m => $"{m.Key} {Quantity.Metric(m.Key, m.Value)}"))} "
             + $"({evaluation.Samples} samples)",
         MessageRejectedEvent rejected => $"refused a message of {rejected.Client}: {rejected.Reason}",
+        SamplesFailedEvent failed => FailureText(failed),
         GenerationEvent generation =>
             $"generation {generation.Stage}: {generation.Correct} of {generation.Answered} answers exact ({Quantity.Metric("exact_match", generation.ExactMatch)})",
         RunEndedEvent { Reason: { } reason } ended => $"run {ended.Status}: {reason}",
@@ -47,6 +48,10 @@ internal sealed class PlainDisplay(TextWriter output, RunProgress progress, Time
 
     /// <summary>How displays name an evaluation.</summary>
     public static string EvaluationName(int epochsTrained) => epochsTrained == 0 ? "before training" : $"after epoch {epochsTrained}";
+
+    /// <summary>How displays and reports tell that a run goes on without samples.</summary>
+    public static string FailureText(SamplesFailedEvent failed) =>
+        $"goes on without {(failed.Samples == 0 ? $"client {failed.Client}" : $"{failed.Samples} samples of {failed.Client}")}: it {failed.Reason}";
 
     private string ProgressLine() => progress.Read(view =>
     {

@@ -29,7 +29,11 @@ internal sealed class RunRates : IRunObserver
                 }
 
                 _steps.Enqueue(step);
-                _smoothedLoss = double.IsNaN(_smoothedLoss) ? step.Loss : (0.95 * _smoothedLoss) + (0.05 * step.Loss);
+                if (step.Samples > 0)
+                {
+                    _smoothedLoss = double.IsNaN(_smoothedLoss) ? step.Loss : (0.95 * _smoothedLoss) + (0.05 * step.Loss);
+                }
+
                 while (_steps.Count > 2 && step.Time - _steps.Peek().Time > s_window)
                 {
                     _steps.Dequeue();

@@ -35,6 +35,11 @@ internal static class SummaryTable
         grid.AddRow("device compute", $"{Quantity.Flops(totals.ForwardFlops)} in {Quantity.Time(TimeSpan.FromSeconds(totals.DeviceSeconds))}");
         grid.AddRow("bytes sent", Quantity.Bytes(totals.Bytes));
         grid.AddRow("from the cache", $"{run.Progress.CachedAtFirst ?? 0} of {samples} samples");
+        foreach (var failure in run.Failures)
+        {
+            grid.AddRow(new Text("missing"), new Text(PlainDisplay.FailureText(failure)));
+        }
+
         grid.AddRow("time", $"{Quantity.Time(TimeSpan.FromSeconds(totals.WallSeconds))} (trainer computed {Quantity.Time(TimeSpan.FromSeconds(totals.TrainerSeconds))}, waited {Quantity.Time(TimeSpan.FromSeconds(totals.StarvedSeconds))})");
         grid.AddRow(new Text("adapter"), new Text(Path.Combine(facts.Folder, "adapter")));
         grid.AddRow(new Text("report"), new Text(Path.Combine(facts.Folder, "report.md")));

@@ -41,6 +41,7 @@ internal sealed class RunProgress : IRunObserver
     private readonly SortedDictionary<int, StepAppliedEvent> _steps = [];
     private readonly SortedDictionary<int, EvaluationEvent> _evaluations = [];
     private readonly List<MessageRejectedEvent> _rejections = [];
+    private readonly List<SamplesFailedEvent> _failures = [];
     private readonly Dictionary<string, GenerationEvent> _generations = new(StringComparer.Ordinal);
 
     /// <summary>The latest plan; null before the coordinator knows all samples.</summary>
@@ -75,7 +76,7 @@ internal sealed class RunProgress : IRunObserver
     {
         lock (_lock)
         {
-            return reader(new RunProgressView(this, _clients, _steps, _evaluations, _rejections, _generations));
+            return reader(new RunProgressView(this, _clients, _steps, _evaluations, _rejections, _failures, _generations));
         }
     }
 
@@ -110,6 +111,9 @@ internal sealed class RunProgress : IRunObserver
                 break;
             case MessageRejectedEvent rejected:
                 _rejections.Add(rejected);
+                break;
+            case SamplesFailedEvent failed:
+                _failures.Add(failed);
                 break;
             case GenerationEvent generation:
                 _generations[generation.Stage] = generation;
@@ -148,4 +152,5 @@ internal sealed record RunProgressView(
     IReadOnlyDictionary<int, StepAppliedEvent> Steps,
     IReadOnlyDictionary<int, EvaluationEvent> Evaluations,
     IReadOnlyList<MessageRejectedEvent> Rejections,
+    IReadOnlyList<SamplesFailedEvent> Failures,
     IReadOnlyDictionary<string, GenerationEvent> Generations);

@@ -117,6 +117,7 @@ internal sealed class LocalRunner(PreparedRun run, RunFolder folder, string runI
         BatchSize = run.Spec.Training.BatchSize,
         Order = run.Spec.Training.Order == "available" ? StepOrder.Available : StepOrder.Planned,
         WorkAheadBytes = run.Spec.Cache.MaxBytes / 2,
+        CompleteWithoutMissing = run.Spec.Clients.Missing == "complete",
     };
 
     private TrainerOptions TrainerOptions() => new()

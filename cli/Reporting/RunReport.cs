@@ -68,6 +68,11 @@ internal static class RunReport
     private static void Clients(StringBuilder text, RunProgressView run)
     {
         text.Append("## Clients\n\nSamples count training and held-out ones; what the cache knew already was not computed again.\n\n");
+        foreach (var failure in run.Failures)
+        {
+            text.Append($"The run {PlainDisplay.FailureText(failure)}.\n\n");
+        }
+
         Table(text, ["client", "samples", "computed", "tokens", "device compute", "bytes sent", "compute time"],
             run.Clients.Values.Select(client => (IReadOnlyList<string>)
             [

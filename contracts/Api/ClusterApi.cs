@@ -31,8 +31,10 @@ public enum RunStatus
 /// <param name="Created">When it was submitted.</param>
 /// <param name="Step">Optimiser steps applied.</param>
 /// <param name="TotalSteps">Optimiser steps of the whole run; 0 before it is planned.</param>
+/// <param name="FailedSamples">Samples that never arrived and that it goes on without.</param>
 /// <param name="Reason">Why it failed; else null.</param>
-public sealed record RunSummary(string RunId, string Name, RunStatus Status, DateTimeOffset Created, int Step, int TotalSteps, string? Reason);
+public sealed record RunSummary(
+    string RunId, string Name, RunStatus Status, DateTimeOffset Created, int Step, int TotalSteps, int FailedSamples, string? Reason);
 
 /// <summary>One client of a run with the device that serves it and why it cuts where it does.</summary>
 public sealed record RunClient(string ClientId, string? Device, int Cut, string CutReason);

@@ -16,6 +16,7 @@ namespace SplitFrozen.Contracts.Events;
 [JsonDerivedType(typeof(EvaluationEvent), "evaluation_finished")]
 [JsonDerivedType(typeof(CheckpointEvent), "checkpoint_written")]
 [JsonDerivedType(typeof(MessageRejectedEvent), "message_rejected")]
+[JsonDerivedType(typeof(SamplesFailedEvent), "samples_failed")]
 [JsonDerivedType(typeof(GenerationEvent), "generation_finished")]
 [JsonDerivedType(typeof(RunEndedEvent), "run_ended")]
 public abstract record RunEvent(DateTimeOffset Time)
@@ -52,7 +53,7 @@ public sealed record DeviceProgressEvent(
 /// <summary>The coordinator validated and cached some samples of a client.</summary>
 public sealed record ActivationsIngestedEvent(DateTimeOffset Time, string Client, int Samples, long Bytes) : RunEvent(Time);
 
-/// <summary>The trainer applied one optimiser step.</summary>
+/// <summary>The trainer applied one optimiser step; <paramref name="Loss"/> is NaN where all of its samples had failed.</summary>
 public sealed record StepAppliedEvent(
     DateTimeOffset Time, int Epoch, int Step, double Loss, double LearningRate, double GradientNorm,
     int Samples, long Tokens, double ComputeSeconds, double WaitSeconds) : RunEvent(Time);
@@ -66,6 +67,9 @@ public sealed record CheckpointEvent(DateTimeOffset Time, long Sequence, int Ste
 
 /// <summary>The coordinator refused a message; its samples are asked for again.</summary>
 public sealed record MessageRejectedEvent(DateTimeOffset Time, string Client, string Reason) : RunEvent(Time);
+
+/// <summary>The run goes on without these samples of a client, which never arrived; 0 for a client that never told what it holds.</summary>
+public sealed record SamplesFailedEvent(DateTimeOffset Time, string Client, int Samples, int FailedInRun, string Reason) : RunEvent(Time);
 
 /// <summary>Held-out questions were answered by greedy generation.</summary>
 public sealed record GenerationEvent(DateTimeOffset Time, string Stage, int Answered, int Correct, double ExactMatch) : RunEvent(Time);

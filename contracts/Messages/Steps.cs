@@ -21,6 +21,10 @@ public readonly record struct SampleReference(SampleId Id, string ClientId, int 
 
 /// <summary>One unit of trainer work, by reference. Messages of a run are numbered without gaps and handled in that order.</summary>
 /// <param name="RunId">The run.</param>
+/// <param name="Instance">
+/// The <see cref="TrainerReady"/> that it was composed for: a trainer passes over what waits for an earlier one, so that compositions
+/// made from different positions never mix.
+/// </param>
 /// <param name="Sequence">Position among all step messages of the run, from 0, training and evaluation alike.</param>
 /// <param name="SequenceCount">Number of step messages of the whole run; the last one has <c>Sequence = SequenceCount - 1</c>.</param>
 /// <param name="Kind">Train or evaluate.</param>
@@ -33,9 +37,9 @@ public readonly record struct SampleReference(SampleId Id, string ClientId, int 
 /// </param>
 /// <param name="Parts">Number of messages of this evaluation.</param>
 /// <param name="EndsEpoch">True for the last training step of an epoch.</param>
-/// <param name="Samples">The samples, in the order in which they are batched.</param>
+/// <param name="Samples">The samples, in the order in which they are batched; none where all of them have failed.</param>
 public sealed record StepMessage(
-    string RunId, long Sequence, long SequenceCount, StepKind Kind, int Epoch, int Step, int TotalSteps, int Part, int Parts,
+    string RunId, string Instance, long Sequence, long SequenceCount, StepKind Kind, int Epoch, int Step, int TotalSteps, int Part, int Parts,
     bool EndsEpoch, SampleReference[] Samples) : IRunMessage;
 
 /// <summary>
@@ -43,7 +47,7 @@ public sealed record StepMessage(
 /// coordinator then publishes the step messages from this position on.
 /// </summary>
 /// <param name="RunId">The run.</param>
-/// <param name="Instance">Names this start of the trainer; what was published to another instance is published again.</param>
+/// <param name="Instance">Names this start from a checkpoint; what was published to another instance is published again.</param>
 /// <param name="NextSequence">The first step message that the trainer has not handled.</param>
 /// <param name="Epoch">Epoch of the last applied step; 0 before the first.</param>
 /// <param name="AppliedInEpoch">Samples that were trained on in that epoch, all of them before <paramref name="NextSequence"/>.</param>
@@ -57,7 +61,7 @@ public sealed record StepsRequested(string RunId, long FromSequence) : IRunMessa
 /// <param name="Sequence">Sequence of the step message.</param>
 /// <param name="Epoch">Epoch from 0.</param>
 /// <param name="Step">The optimiser step that was applied, from 0.</param>
-/// <param name="Loss">Mean loss of the step.</param>
+/// <param name="Loss">Mean loss of the step; NaN where it had no samples and changed nothing.</param>
 /// <param name="LearningRate">Learning rate used.</param>
 /// <param name="GradientNorm">Gradient norm before clipping.</param>
 /// <param name="Samples">The samples that it trained on.</param>
@@ -98,6 +102,16 @@ public sealed record RunFinished(string RunId, int Steps) : IRunMessage;
 
 /// <summary>The run cannot go on; the reason says what to do. Every service of the run stops.</summary>
 public sealed record RunFailed(string RunId, string Reason) : IRunMessage;
+
+/// <summary>
+/// The run goes on without these samples: they never arrived, and its policy is to complete. They are in no later step of the run.
+/// </summary>
+/// <param name="RunId">The run.</param>
+/// <param name="ClientId">The client that holds them.</param>
+/// <param name="Samples">How many; 0 for a client that never told what it holds.</param>
+/// <param name="FailedInRun">How many samples the run goes on without by now, over all clients.</param>
+/// <param name="Reason">Why they did not come, to follow the client's name in a sentence.</param>
+public sealed record SamplesFailed(string RunId, string ClientId, int Samples, int FailedInRun, string Reason) : IRunMessage;
 
 /// <summary>A sample or message that the coordinator refused, with its reason.</summary>
 public sealed record MessageRejected(string RunId, string ClientId, string Reason) : IRunMessage;

@@ -120,6 +120,12 @@ public sealed record ClientsSpec
     /// <summary>Exponent for <c>zipf</c>, greater than 0: client k gets a share proportional to <c>1 / k^s</c>.</summary>
     public double Exponent { get; init; } = 1.0;
 
+    /// <summary>
+    /// What to do about samples that never arrive, because their device is gone, holds other data now, or sends what is refused:
+    /// <c>stop</c> the run with a checkpoint, or <c>complete</c> it without them.
+    /// </summary>
+    public string Missing { get; init; } = "stop";
+
     /// <summary>Cut of each client, cycled when shorter than the count; empty means every client cuts at the boundary.</summary>
     public IReadOnlyList<int> Cuts { get; init; } = [];
 }

@@ -101,6 +101,7 @@ public static partial class RunSpecValidator
         faults.Positive(clients.Alpha);
         faults.Positive(clients.Exponent);
         faults.Range(clients.ClassesPerClient, 1, int.MaxValue);
+        faults.OneOf(clients.Missing, ["stop", "complete"]);
         if (clients.Partition == "classes")
         {
             CheckClasses(clients, task, faults);

@@ -17,11 +17,23 @@ public interface IActivationCache
 }
 
 /// <summary>
-/// The coordinator's durable account of a run: which samples are in the cache, which step was composed of what, which
-/// steps are applied. With it a restarted coordinator goes on, and a sample is trained exactly once per epoch.
+/// The coordinator's durable account of a run: over which clients it is planned, which samples are in the cache, which have failed,
+/// which step was composed of what. With it a restarted coordinator goes on, and a sample is trained exactly once per epoch.
 /// </summary>
 public interface IRunLedger
 {
+    /// <summary>Records the clients that the run is planned over, each with its registration; from then on they are fixed.</summary>
+    Task RecordClientsAsync(string runId, IReadOnlyDictionary<string, byte[]> registrations, CancellationToken cancellationToken);
+
+    /// <summary>The clients that the run is planned over, with their registrations; none before it is planned.</summary>
+    Task<IReadOnlyDictionary<string, byte[]>> ClientsAsync(string runId, CancellationToken cancellationToken);
+
+    /// <summary>Records samples that the run goes on without.</summary>
+    Task RecordFailedAsync(string runId, IReadOnlyCollection<long> sampleIds, CancellationToken cancellationToken);
+
+    /// <summary>The samples that the run goes on without.</summary>
+    Task<IReadOnlySet<long>> FailedAsync(string runId, CancellationToken cancellationToken);
+
     /// <summary>Records samples as cached; returns how many were new (a repeated delivery records none).</summary>
     Task<int> RecordIngestedAsync(string runId, IReadOnlyCollection<long> sampleIds, CancellationToken cancellationToken);
 
@@ -33,6 +45,9 @@ public interface IRunLedger
 
     /// <summary>Composed steps from a sequence on, in order.</summary>
     Task<IReadOnlyList<byte[]>> StepsFromAsync(string runId, long sequence, CancellationToken cancellationToken);
+
+    /// <summary>Forgets the composed steps from a sequence on.</summary>
+    Task ForgetStepsAsync(string runId, long sequence, CancellationToken cancellationToken);
 
     /// <summary>Forgets a run.</summary>
     Task DeleteAsync(string runId, CancellationToken cancellationToken);

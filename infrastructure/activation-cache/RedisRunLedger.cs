@@ -14,20 +14,33 @@ public sealed class RedisRunLedger(CacheConnection connection) : IRunLedger
     private readonly IDatabase _state = connection.State.GetDatabase();
 
     /// <inheritdoc/>
-    public async Task<int> RecordIngestedAsync(string runId, IReadOnlyCollection<long> sampleIds, CancellationToken cancellationToken)
+    public async Task RecordClientsAsync(string runId, IReadOnlyDictionary<string, byte[]> registrations, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(sampleIds);
-        return sampleIds.Count == 0
-            ? 0
-            : (int)await _state.SetAddAsync(Ingested(runId), [.. sampleIds.Select(id => (RedisValue)id)]).WaitAsync(cancellationToken).ConfigureAwait(false);
+        ArgumentNullException.ThrowIfNull(registrations);
+        await _state.HashSetAsync(Clients(runId), [.. registrations.Select(client => new HashEntry(client.Key, client.Value))])
+            .WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
-    public async Task<IReadOnlySet<long>> IngestedAsync(string runId, CancellationToken cancellationToken)
+    public async Task<IReadOnlyDictionary<string, byte[]>> ClientsAsync(string runId, CancellationToken cancellationToken)
     {
-        var members = await _state.SetMembersAsync(Ingested(runId)).WaitAsync(cancellationToken).ConfigureAwait(false);
-        return members.Select(member => (long)member).ToHashSet();
+        var entries = await _state.HashGetAllAsync(Clients(runId)).WaitAsync(cancellationToken).ConfigureAwait(false);
+        return entries.ToDictionary(entry => entry.Name.ToString(), entry => (byte[])entry.Value!, StringComparer.Ordinal);
     }
+
+    /// <inheritdoc/>
+    public Task RecordFailedAsync(string runId, IReadOnlyCollection<long> sampleIds, CancellationToken cancellationToken) =>
+        AddAsync(Failed(runId), sampleIds, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<IReadOnlySet<long>> FailedAsync(string runId, CancellationToken cancellationToken) => MembersAsync(Failed(runId), cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<int> RecordIngestedAsync(string runId, IReadOnlyCollection<long> sampleIds, CancellationToken cancellationToken) =>
+        AddAsync(Ingested(runId), sampleIds, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<IReadOnlySet<long>> IngestedAsync(string runId, CancellationToken cancellationToken) => MembersAsync(Ingested(runId), cancellationToken);
 
     /// <inheritdoc/>
     public async Task RecordStepAsync(string runId, long sequence, byte[] stepMessage, CancellationToken cancellationToken)
@@ -40,7 +53,7 @@ public sealed class RedisRunLedger(CacheConnection connection) : IRunLedger
     /// <inheritdoc/>
     public async Task<IReadOnlyList<byte[]>> StepsFromAsync(string runId, long sequence, CancellationToken cancellationToken)
     {
-        var sequences = await SequencesAsync(runId, cancellationToken).ConfigureAwait(false);
+        var sequences = await MembersAsync(Steps(runId), cancellationToken).ConfigureAwait(false);
         var messages = new List<byte[]>();
         foreach (var chunk in sequences.Where(recorded => recorded >= sequence).Order().Chunk(StepsPerFetch))
         {
@@ -53,22 +66,41 @@ public sealed class RedisRunLedger(CacheConnection connection) : IRunLedger
     }
 
     /// <inheritdoc/>
-    public async Task DeleteAsync(string runId, CancellationToken cancellationToken)
+    public async Task ForgetStepsAsync(string runId, long sequence, CancellationToken cancellationToken)
     {
-        var sequences = await SequencesAsync(runId, cancellationToken).ConfigureAwait(false);
-        foreach (var chunk in sequences.Chunk(StepsPerFetch))
+        var sequences = await MembersAsync(Steps(runId), cancellationToken).ConfigureAwait(false);
+        foreach (var chunk in sequences.Where(recorded => recorded >= sequence).Chunk(StepsPerFetch))
         {
             await _state.KeyDeleteAsync([.. chunk.Select(recorded => Step(runId, recorded))]).WaitAsync(cancellationToken).ConfigureAwait(false);
+            await _state.SetRemoveAsync(Steps(runId), [.. chunk.Select(recorded => (RedisValue)recorded)]).WaitAsync(cancellationToken).ConfigureAwait(false);
         }
-
-        await _state.KeyDeleteAsync([Steps(runId), Ingested(runId)]).WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    private async Task<long[]> SequencesAsync(string runId, CancellationToken cancellationToken)
+    /// <inheritdoc/>
+    public async Task DeleteAsync(string runId, CancellationToken cancellationToken)
     {
-        var members = await _state.SetMembersAsync(Steps(runId)).WaitAsync(cancellationToken).ConfigureAwait(false);
-        return [.. members.Select(member => (long)member)];
+        await ForgetStepsAsync(runId, 0, cancellationToken).ConfigureAwait(false);
+        await _state.KeyDeleteAsync([Steps(runId), Ingested(runId), Failed(runId), Clients(runId)]).WaitAsync(cancellationToken).ConfigureAwait(false);
     }
+
+    /// <summary>Adds numbers to a set; returns how many were new.</summary>
+    private async Task<int> AddAsync(RedisKey set, IReadOnlyCollection<long> numbers, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(numbers);
+        return numbers.Count == 0
+            ? 0
+            : (int)await _state.SetAddAsync(set, [.. numbers.Select(number => (RedisValue)number)]).WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<IReadOnlySet<long>> MembersAsync(RedisKey set, CancellationToken cancellationToken)
+    {
+        var members = await _state.SetMembersAsync(set).WaitAsync(cancellationToken).ConfigureAwait(false);
+        return members.Select(member => (long)member).ToHashSet();
+    }
+
+    private static RedisKey Clients(string runId) => $"run:{runId}:clients";
+
+    private static RedisKey Failed(string runId) => $"run:{runId}:failed";
 
     private static RedisKey Ingested(string runId) => $"run:{runId}:ingested";
 

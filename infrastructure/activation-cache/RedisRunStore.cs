@@ -113,6 +113,9 @@ public sealed class RedisRunStore(CacheConnection connection, TimeProvider time,
     /// <summary>Records how many optimiser steps the run has.</summary>
     public Task SetTotalStepsAsync(string runId, int steps, CancellationToken cancellationToken) => SetAsync(runId, "total_steps", steps, cancellationToken);
 
+    /// <summary>Records how many samples the run goes on without.</summary>
+    public Task SetFailedSamplesAsync(string runId, int samples, CancellationToken cancellationToken) => SetAsync(runId, "failed_samples", samples, cancellationToken);
+
     /// <summary>Records what the trainer found.</summary>
     public Task SetFactsAsync(string runId, RunFacts facts, CancellationToken cancellationToken) =>
         SetAsync(runId, "facts", JsonSerializer.Serialize(facts, ClusterApi.Json), cancellationToken);
@@ -178,7 +181,7 @@ public sealed class RedisRunStore(CacheConnection connection, TimeProvider time,
         return new StoredRun(
             runId,
             Json<RunSpec>("spec") ?? throw new CacheException($"The record of run '{runId}' has no spec: the server has lost part of it."),
-            Enum.Parse<RunStatus>(values[StatusField]), Time("created"), Time("started"), Number("step"), Number("total_steps"),
+            Enum.Parse<RunStatus>(values[StatusField]), Time("created"), Time("started"), Number("step"), Number("total_steps"), Number("failed_samples"),
             values.GetValueOrDefault(ReasonField), Json<RunFacts>("facts"), Json<RunClient[]>("clients") ?? [], isOpen);
 
         T? Json<T>(string field)

@@ -12,19 +12,20 @@ namespace SplitFrozen.ActivationCache;
 /// <param name="Started">When it was submitted or last resumed.</param>
 /// <param name="Step">Optimiser steps applied.</param>
 /// <param name="TotalSteps">Optimiser steps of the whole run; 0 before it is planned.</param>
+/// <param name="FailedSamples">Samples that it goes on without.</param>
 /// <param name="Reason">Why it failed; else null.</param>
 /// <param name="Facts">What the trainer found; null before one has opened model and task.</param>
 /// <param name="Clients">Its clients with their devices; empty before they are dealt.</param>
 /// <param name="IsOpen">True until its end has been carried out and recorded as an event.</param>
 public sealed record StoredRun(
     string RunId, RunSpec Spec, RunStatus Status, DateTimeOffset Created, DateTimeOffset Started, int Step, int TotalSteps,
-    string? Reason, RunFacts? Facts, IReadOnlyList<RunClient> Clients, bool IsOpen)
+    int FailedSamples, string? Reason, RunFacts? Facts, IReadOnlyList<RunClient> Clients, bool IsOpen)
 {
     /// <summary>True while there is work to do.</summary>
     public bool IsActive => Status is RunStatus.Pending or RunStatus.Running;
 
     /// <summary>The run in a list.</summary>
-    public RunSummary Summary => new(RunId, Spec.Name, Status, Created, Step, TotalSteps, Reason);
+    public RunSummary Summary => new(RunId, Spec.Name, Status, Created, Step, TotalSteps, FailedSamples, Reason);
 }
 
 /// <summary>Some events of a run.</summary>

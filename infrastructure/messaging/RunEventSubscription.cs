@@ -24,6 +24,7 @@ public sealed class RunEventSubscription : IDisposable
             now, m.Epoch, m.Step, m.Loss, m.LearningRate, m.GradientNorm, m.Samples.Length, m.Tokens, m.ComputeTime.TotalSeconds, m.WaitTime.TotalSeconds));
         On<EvaluationFinished>((m, now) => new EvaluationEvent(now, m.EpochsTrained, m.Step, m.Metrics, m.Samples));
         On<CheckpointWritten>((m, now) => new CheckpointEvent(now, m.Sequence, m.Step));
+        On<SamplesFailed>((m, now) => new SamplesFailedEvent(now, m.ClientId, m.Samples, m.FailedInRun, m.Reason));
         On<MessageRejected>((m, now) => new MessageRejectedEvent(now, m.ClientId, m.Reason));
 
         void On<TMessage>(Func<TMessage, DateTimeOffset, RunEvent> translate)

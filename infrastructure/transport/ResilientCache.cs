@@ -22,6 +22,22 @@ internal sealed class ResilientCache(IActivationCache cache, IRunLedger ledger, 
         ExecuteAsync(token => cache.ContainsAsync(keys, token), cancellationToken);
 
     /// <inheritdoc/>
+    public Task RecordClientsAsync(string runId, IReadOnlyDictionary<string, byte[]> registrations, CancellationToken cancellationToken) =>
+        ExecuteAsync(token => ledger.RecordClientsAsync(runId, registrations, token), cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<IReadOnlyDictionary<string, byte[]>> ClientsAsync(string runId, CancellationToken cancellationToken) =>
+        ExecuteAsync(token => ledger.ClientsAsync(runId, token), cancellationToken);
+
+    /// <inheritdoc/>
+    public Task RecordFailedAsync(string runId, IReadOnlyCollection<long> sampleIds, CancellationToken cancellationToken) =>
+        ExecuteAsync(token => ledger.RecordFailedAsync(runId, sampleIds, token), cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<IReadOnlySet<long>> FailedAsync(string runId, CancellationToken cancellationToken) =>
+        ExecuteAsync(token => ledger.FailedAsync(runId, token), cancellationToken);
+
+    /// <inheritdoc/>
     public Task<int> RecordIngestedAsync(string runId, IReadOnlyCollection<long> sampleIds, CancellationToken cancellationToken) =>
         ExecuteAsync(token => ledger.RecordIngestedAsync(runId, sampleIds, token), cancellationToken);
 
@@ -36,6 +52,10 @@ internal sealed class ResilientCache(IActivationCache cache, IRunLedger ledger, 
     /// <inheritdoc/>
     public Task<IReadOnlyList<byte[]>> StepsFromAsync(string runId, long sequence, CancellationToken cancellationToken) =>
         ExecuteAsync(token => ledger.StepsFromAsync(runId, sequence, token), cancellationToken);
+
+    /// <inheritdoc/>
+    public Task ForgetStepsAsync(string runId, long sequence, CancellationToken cancellationToken) =>
+        ExecuteAsync(token => ledger.ForgetStepsAsync(runId, sequence, token), cancellationToken);
 
     /// <inheritdoc/>
     public Task DeleteAsync(string runId, CancellationToken cancellationToken) =>

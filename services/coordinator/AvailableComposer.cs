@@ -69,6 +69,25 @@ public sealed class AvailableComposer
         }
     }
 
+    /// <summary>The epoch goes on without a sample; one that is in a step already, or none of it, is ignored.</summary>
+    public void Remove(SampleId sample)
+    {
+        if (!_owner.Remove(sample, out var client))
+        {
+            return;
+        }
+
+        if (client.Waiting.Remove(sample))
+        {
+            client.Ready.Remove(sample, out _, out _);
+            Ready--;
+        }
+
+        client.Remaining--;
+        Remaining--;
+        _rank.Remove(sample);
+    }
+
     /// <summary>Takes the next step's samples; null when <see cref="CanCompose"/> is false.</summary>
     public SampleId[]? TryCompose()
     {

@@ -81,7 +81,7 @@ public sealed record CoordinatorOptions
     /// <summary>Most samples in one evaluation message.</summary>
     public int EvaluationSamples { get; init; } = 128;
 
-    /// <summary>How often a sample is asked for before the run fails, not counting evictions.</summary>
+    /// <summary>How often a sample is asked for, not counting evictions, before it counts as missing.</summary>
     public int MaximumAttempts { get; init; } = 3;
 
     /// <summary>How often a step is repeated because its activations were evicted before the run fails.</summary>
@@ -93,8 +93,13 @@ public sealed record CoordinatorOptions
     /// <summary>Messages validated and stored at the same time.</summary>
     public int IngestConcurrency { get; init; } = 2;
 
-    /// <summary>How long to wait for all clients to register; null waits for ever.</summary>
-    public TimeSpan? RegistrationDeadline { get; init; } = TimeSpan.FromMinutes(5);
+    /// <summary>
+    /// How long to wait for all clients to register, and how long a run that stands still waits for clients that are away; null waits for ever.
+    /// </summary>
+    public TimeSpan? ClientDeadline { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Whether the run goes on without samples that are missing; otherwise it stops.</summary>
+    public bool CompleteWithoutMissing { get; init; }
 
     /// <summary>
     /// How long a client's queue must have been empty, after it reported an assignment as finished, before samples of it

@@ -9,8 +9,17 @@ namespace SplitFrozen.Coordinator;
 /// <summary>
 /// The coordinator of one run. It waits for the clients, makes the plan, asks devices for activations that are not in the
 /// cache, takes them in fairly, and publishes steps by reference to the trainer, from the trainer's position on. It holds
-/// no tensors and, but for the registrations, no state that it cannot make again from plan, cache, ledger and trainer.
+/// no tensors and no state that it cannot make again from plan, cache, ledger and trainer.
 /// </summary>
+/// <param name="options">The run.</param>
+/// <param name="control">Registrations, work, progress.</param>
+/// <param name="source">The clients' queues.</param>
+/// <param name="steps">Takes the step messages.</param>
+/// <param name="cache">Activations.</param>
+/// <param name="ledger">The run's durable account.</param>
+/// <param name="time">Clock of deadlines.</param>
+/// <param name="logger">Log.</param>
+/// <param name="isServed">Whether a device that is alive serves a client, from any thread; null where all clients always are.</param>
 public sealed class CoordinatorService(
     CoordinatorOptions options,
     IControlPlane control,
@@ -19,7 +28,8 @@ public sealed class CoordinatorService(
     IActivationCache cache,
     IRunLedger ledger,
     TimeProvider time,
-    ILogger<CoordinatorService> logger)
+    ILogger<CoordinatorService> logger,
+    Func<string, bool>? isServed = null)
 {
     /// <summary>
     /// Runs until the trainer has finished, another service failed, or the caller cancels; then it returns. On a fault of
@@ -50,13 +60,18 @@ public sealed class CoordinatorService(
         using var subscriptions = Subscribe(events.Writer);
         var directory = new SampleDirectory(options.ModelFingerprint, options.Width, options.WireType);
         var registry = new ClientRegistry(options, directory);
+        registry.Restore(await ledger.ClientsAsync(options.RunId, cancellationToken).ConfigureAwait(false));
         await control.PublishAsync(new CoordinatorReady(options.RunId), cancellationToken).ConfigureAwait(false);
         var trainer = await RegisterClientsAsync(registry, events.Reader, cancellationToken).ConfigureAwait(false);
         var plan = Plan(directory);
+        await ledger.RecordClientsAsync(options.RunId, registry.Records, cancellationToken).ConfigureAwait(false);
 
         var publication = new StepPublication(steps, ledger);
         using var ingest = new ActivationIngest(options, directory, source, cache, ledger, control, Report, logger);
-        var flow = new RunFlow(options, registry, directory, plan, control, cache, ledger, publication, ingest.IsEmpty, Report, time, logger);
+        var assigner = new WorkAssigner(options);
+        var missing = new MissingSamples(options, directory, assigner, control, ledger, isServed ?? (_ => true), time);
+        var flow = new RunFlow(
+            options, registry, directory, plan, assigner, missing, control, cache, ledger, publication, ingest.IsEmpty, Report, time, logger);
         var cached = await flow.FindCachedAsync(cancellationToken).ConfigureAwait(false);
         await control.PublishAsync(Planned(directory, plan, cached), cancellationToken).ConfigureAwait(false);
         await ServiceTasks.RunAsync(
@@ -69,7 +84,7 @@ public sealed class CoordinatorService(
 
     private async Task<TrainerReady?> RegisterClientsAsync(ClientRegistry registry, ChannelReader<object> events, CancellationToken cancellationToken)
     {
-        using var deadline = options.RegistrationDeadline is { } wait
+        using var deadline = options.ClientDeadline is { } wait
             ? new CancellationTokenSource(wait, time)
             : new CancellationTokenSource();
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
@@ -95,10 +110,26 @@ public sealed class CoordinatorService(
         }
         catch (OperationCanceledException) when (deadline.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
-            throw new CoordinatorException($"Run '{options.RunId}': not all clients came within {options.RegistrationDeadline}: {registry.Missing()}");
+            await GoOnWithoutAsync(registry, $"not all clients came within {options.ClientDeadline}", cancellationToken).ConfigureAwait(false);
         }
 
         return trainer;
+    }
+
+    /// <summary>The run is planned without the clients that are missing, or stops for them.</summary>
+    private async Task GoOnWithoutAsync(ClientRegistry registry, string what, CancellationToken cancellationToken)
+    {
+        var missing = registry.Missing();
+        if (!options.CompleteWithoutMissing)
+        {
+            throw new CoordinatorException($"Run '{options.RunId}': {what}: {string.Join("; ", missing.Select(client => $"client '{client.Key}' {client.Value}"))}");
+        }
+
+        registry.Close();
+        foreach (var (client, reason) in missing)
+        {
+            await control.PublishAsync(new SamplesFailed(options.RunId, client, 0, 0, reason), cancellationToken).ConfigureAwait(false);
+        }
     }
 
     private async Task RegisterAsync(ClientRegistry registry, ClientRegistered registration, CancellationToken cancellationToken)
@@ -111,7 +142,7 @@ public sealed class CoordinatorService(
 
         if (registry.IsHopeless)
         {
-            throw new CoordinatorException($"Run '{options.RunId}' cannot start: {registry.Missing()}");
+            await GoOnWithoutAsync(registry, "the run cannot start", cancellationToken).ConfigureAwait(false);
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Messaging;
 
 namespace SplitFrozen.Coordinator;
@@ -17,6 +18,8 @@ internal sealed class RunFlow(
     ClientRegistry registry,
     SampleDirectory directory,
     TrainingPlan plan,
+    WorkAssigner assigner,
+    MissingSamples missing,
     IControlPlane control,
     IActivationCache cache,
     IRunLedger ledger,
@@ -28,8 +31,6 @@ internal sealed class RunFlow(
 {
     private const int KeysPerLookup = 1024;
 
-    private readonly WorkAssigner _assigner = new(options);
-    private readonly Dictionary<string, string> _lastRefusal = [];
     private readonly SortedDictionary<long, StepMessage> _held = [];
     private readonly HashSet<long> _toRepeat = [];
     private readonly Dictionary<long, int> _repeats = [];
@@ -38,10 +39,18 @@ internal sealed class RunFlow(
     private string? _trainerInstance;
     private long _handled;
 
-    /// <summary>Looks up which samples are in the cache already; returns how many.</summary>
+    /// <summary>Looks up which samples have failed and which are in the cache already; returns how many of the latter.</summary>
     public async Task<int> FindCachedAsync(CancellationToken cancellationToken)
     {
-        await VerifyAsync([.. directory.Samples], cancellationToken).ConfigureAwait(false);
+        foreach (var id in await ledger.FailedAsync(options.RunId, cancellationToken).ConfigureAwait(false))
+        {
+            if (directory.TryGet(new SampleId(id), out var failed))
+            {
+                failed!.State = SampleState.Failed;
+            }
+        }
+
+        await VerifyAsync([.. directory.Samples.Where(entry => entry.State != SampleState.Failed)], cancellationToken).ConfigureAwait(false);
         return directory.Samples.Count(entry => entry.State == SampleState.Cached);
     }
 
@@ -49,6 +58,11 @@ internal sealed class RunFlow(
     /// <exception cref="CoordinatorException">The run cannot go on.</exception>
     public async Task RunAsync(ChannelReader<object> events, TrainerReady? trainer, CancellationToken cancellationToken)
     {
+        foreach (var client in registry.Present)
+        {
+            assigner.Present(client);
+        }
+
         if (trainer is not null)
         {
             await StartFromAsync(trainer, cancellationToken).ConfigureAwait(false);
@@ -81,17 +95,18 @@ internal sealed class RunFlow(
                 Ingested(ingested);
                 break;
             case DeliveryRefused refused:
-                _lastRefusal[refused.ClientId] = refused.Reason;
-                _assigner.Moved(refused.ClientId, time.GetUtcNow());
+                missing.Refused(refused.ClientId, refused.Reason);
+                assigner.Moved(refused.ClientId, time.GetUtcNow());
                 break;
             case WorkFinished finished:
-                _assigner.Finished(finished.ClientId, finished.Sequence, time.GetUtcNow());
+                assigner.Finished(finished.ClientId, finished.Sequence, time.GetUtcNow());
                 break;
             case RecheckDue:
                 Recheck();
+                Failed(await missing.GiveUpAsync(cancellationToken).ConfigureAwait(false));
                 break;
             case OwedWork owed:
-                Repeat(owed);
+                await RepeatAsync(owed, cancellationToken).ConfigureAwait(false);
                 break;
             case StepApplied applied:
                 Handled(applied.Sequence);
@@ -102,8 +117,8 @@ internal sealed class RunFlow(
             case CheckpointWritten checkpoint:
                 Forget(checkpoint.Sequence);
                 break;
-            case ActivationsMissing missing:
-                Evicted(missing);
+            case ActivationsMissing evicted:
+                Evicted(evicted);
                 break;
             case StepsRequested requested:
                 RepeatFrom(requested.FromSequence);
@@ -128,7 +143,7 @@ internal sealed class RunFlow(
         }
 
         await DemandAsync(_sequencer, _window, cancellationToken).ConfigureAwait(false);
-        foreach (var assignment in _assigner.TakeAssignments())
+        foreach (var assignment in assigner.TakeAssignments())
         {
             await control.PublishAsync(assignment, cancellationToken).ConfigureAwait(false);
         }
@@ -146,10 +161,10 @@ internal sealed class RunFlow(
             {
                 _toRepeat.Remove(sequence);
             }
-            else if (Array.TrueForAll(step.Samples, sample => directory[sample.Id].State == SampleState.Cached))
+            else if (directory.AllSettled(Array.ConvertAll(step.Samples, sample => sample.Id)))
             {
                 _toRepeat.Remove(sequence);
-                publication.Add(step);
+                publication.Add(_held[sequence] = step with { Samples = Array.FindAll(step.Samples, sample => directory[sample.Id].State != SampleState.Failed) });
             }
         }
     }
@@ -170,7 +185,7 @@ internal sealed class RunFlow(
         await VerifyAsync([.. demanded.Select(item => item.Entry).Where(entry => entry.State == SampleState.Cached)], cancellationToken).ConfigureAwait(false);
         foreach (var (position, entry) in demanded)
         {
-            _assigner.Want(entry, position.Sequence, urgent: false);
+            assigner.Want(entry, position.Sequence, urgent: false);
             sequencer.Demanded(position, entry);
         }
     }
@@ -194,16 +209,7 @@ internal sealed class RunFlow(
             return;
         }
 
-        var recorded = new List<StepRecord>();
-        if (options.Order == StepOrder.Available)
-        {
-            foreach (var bytes in await ledger.StepsFromAsync(options.RunId, trainer.NextSequence, cancellationToken).ConfigureAwait(false))
-            {
-                recorded.Add(StepRecord.TryRead(bytes) ?? throw new CoordinatorException(
-                    $"Run '{options.RunId}': a step record in the ledger has {bytes.Length} bytes and cannot be read. Delete this run's ledger."));
-            }
-        }
-
+        var recorded = options.Order == StepOrder.Available ? await RecordedAsync(trainer, cancellationToken).ConfigureAwait(false) : [];
         _sequencer = new StepSequencer(options, plan, directory, trainer, recorded);
         _window = new DemandWindow(plan, options.WorkAheadBytes, _sequencer.DemandStart, trainer.NextSequence);
         _trainerInstance = trainer.Instance;
@@ -217,19 +223,41 @@ internal sealed class RunFlow(
         }
     }
 
+    /// <summary>The steps of order <c>available</c> that are composed already and that the trainer has not handled.</summary>
+    private async Task<List<StepRecord>> RecordedAsync(TrainerReady trainer, CancellationToken cancellationToken)
+    {
+        var recorded = new List<StepRecord>();
+        foreach (var bytes in await ledger.StepsFromAsync(options.RunId, trainer.NextSequence, cancellationToken).ConfigureAwait(false))
+        {
+            recorded.Add(StepRecord.TryRead(bytes) ?? throw new CoordinatorException(
+                $"Run '{options.RunId}': a step record in the ledger has {bytes.Length} bytes and cannot be read. Delete this run's ledger."));
+        }
+
+        if (!StepRecord.GoOnFrom(trainer, recorded, plan))
+        {
+            // The ledger has lost a part. Nothing that was composed is still valid, and the trainer, which knows what it has trained, takes none of it.
+            logger.LogWarning("Run {Run}: the ledger's steps do not go on from the trainer's position; they are composed anew", options.RunId);
+            await ledger.ForgetStepsAsync(options.RunId, trainer.NextSequence, cancellationToken).ConfigureAwait(false);
+            recorded.Clear();
+        }
+
+        return recorded;
+    }
+
     private void Ingested(SamplesIngested ingested)
     {
-        _assigner.Moved(ingested.ClientId, time.GetUtcNow());
-        foreach (var id in ingested.Samples)
+        missing.Progressed();
+        assigner.Moved(ingested.ClientId, time.GetUtcNow());
+        foreach (var entry in ingested.Samples.Select(id => directory[id]).Where(entry => entry.State != SampleState.Failed))
         {
-            var entry = directory[id];
-            _assigner.Ingested(entry);
+            assigner.Ingested(entry);
             _sequencer?.Ingested(entry);
         }
     }
 
     private void Handled(long sequence)
     {
+        missing.Progressed();
         _handled = Math.Max(_handled, sequence + 1);
         _window?.Handled(_handled);
     }
@@ -243,17 +271,17 @@ internal sealed class RunFlow(
         }
     }
 
-    private void Evicted(ActivationsMissing missing)
+    private void Evicted(ActivationsMissing evicted)
     {
-        var repeats = _repeats[missing.Sequence] = _repeats.GetValueOrDefault(missing.Sequence) + 1;
+        var repeats = _repeats[evicted.Sequence] = _repeats.GetValueOrDefault(evicted.Sequence) + 1;
         if (repeats > options.MaximumRepeats)
         {
             throw new CoordinatorException(
-                $"Run '{options.RunId}': step message {missing.Sequence} found activations gone from the cache {repeats} times. The cache is "
+                $"Run '{options.RunId}': step message {evicted.Sequence} found activations gone from the cache {repeats} times. The cache is "
                 + "too small for the run: raise cache.max_bytes, or lower training.batch_size.");
         }
 
-        foreach (var sample in missing.Samples)
+        foreach (var sample in evicted.Samples)
         {
             if (directory.TryGet(sample.Id, out var entry))
             {
@@ -262,11 +290,11 @@ internal sealed class RunFlow(
                     entry.State = SampleState.Missing;
                 }
 
-                _assigner.Want(entry, missing.Sequence, urgent: true);
+                assigner.Want(entry, evicted.Sequence, urgent: true);
             }
         }
 
-        _toRepeat.Add(missing.Sequence);
+        _toRepeat.Add(evicted.Sequence);
     }
 
     private void RepeatFrom(long from)
@@ -279,34 +307,50 @@ internal sealed class RunFlow(
 
     private void Recheck()
     {
-        foreach (var owed in _assigner.Owed(time.GetUtcNow()).Where(owed => queueIsEmpty(owed.ClientId)))
+        foreach (var owed in assigner.Owed(time.GetUtcNow()).Where(owed => queueIsEmpty(owed.ClientId)))
         {
             // Behind the events of messages that were taken in just now: only what is open after them is really lost.
             report(owed);
         }
     }
 
-    private void Repeat(OwedWork owed)
+    private async Task RepeatAsync(OwedWork owed, CancellationToken cancellationToken)
     {
-        if (_assigner.Repeat(owed) is { } failed)
+        var hopeless = assigner.Repeat(owed);
+        foreach (var entry in hopeless)
         {
-            var reason = _lastRefusal.TryGetValue(failed.Client.Id, out var refusal) ? $"the last message was refused: {refusal}" : "no message came";
-            throw new CoordinatorException(
-                $"Run '{options.RunId}': client '{failed.Client.Id}' was asked {failed.Attempts} times for sample {failed.Id}, and it never arrived; {reason}");
+            await missing.GiveUpAsync(entry, cancellationToken).ConfigureAwait(false);
+        }
+
+        Failed(hopeless);
+    }
+
+    private void Failed(IReadOnlyList<SampleEntry> entries)
+    {
+        foreach (var entry in entries)
+        {
+            _sequencer?.Failed(entry);
         }
     }
 
     private async Task RegisteredAgainAsync(ClientRegistered registration, CancellationToken cancellationToken)
     {
         var outcome = registry.Register(registration, out var reason);
+        if (outcome != RegistrationOutcome.Refused)
+        {
+            missing.Welcome(registration.ClientId);
+            assigner.Present(registration.ClientId);
+        }
+
         if (outcome == RegistrationOutcome.Restarted)
         {
             logger.LogInformation("Client {Client} was started anew; its open work is handed out again", registration.ClientId);
-            _assigner.Restarted(registration.ClientId);
+            assigner.Restarted(registration.ClientId);
         }
         else if (outcome == RegistrationOutcome.Refused)
         {
             logger.LogWarning("Refused the registration of client {Client}: {Reason}", registration.ClientId, reason);
+            missing.Unwelcome(registration.ClientId, reason!);
             await control.PublishAsync(new MessageRejected(options.RunId, registration.ClientId, reason!), cancellationToken).ConfigureAwait(false);
         }
     }

@@ -18,7 +18,7 @@ public enum SampleState
     /// <summary>In the cache, as far as the coordinator knows.</summary>
     Cached,
 
-    /// <summary>Asked for too often; the run cannot have it.</summary>
+    /// <summary>Never arrived; the run goes on without it. It stays so, whatever comes later.</summary>
     Failed,
 }
 
@@ -65,7 +65,8 @@ public sealed class SampleEntry
 /// <summary>One client of the run.</summary>
 /// <param name="Id">The client.</param>
 /// <param name="Cut">Blocks that it runs.</param>
-public sealed record ClientEntry(string Id, int Cut);
+/// <param name="Samples">Number of its samples.</param>
+public sealed record ClientEntry(string Id, int Cut, int Samples);
 
 /// <summary>All samples of a run by id: who holds each, under which key its activations lie, and their state. Not thread-safe.</summary>
 /// <param name="fingerprint">Fingerprint of the base model.</param>
@@ -108,7 +109,7 @@ public sealed class SampleDirectory(string fingerprint, int width, WireType wire
             }
         }
 
-        var client = new ClientEntry(clientId, cut);
+        var client = new ClientEntry(clientId, cut, manifest.Count);
         _clients.Add(clientId, client);
         foreach (var entry in manifest)
         {
@@ -133,12 +134,15 @@ public sealed class SampleDirectory(string fingerprint, int width, WireType wire
     /// <summary>A sample as a step message names it.</summary>
     public SampleReference Reference(SampleEntry entry) => new(entry.Id, entry.Client.Id, entry.Client.Cut, Key(entry));
 
-    /// <summary>True when all samples are in the cache.</summary>
-    public bool AllCached(ReadOnlySpan<SampleId> samples)
+    /// <summary>A client of the run, or null.</summary>
+    public ClientEntry? Client(string clientId) => _clients.GetValueOrDefault(clientId);
+
+    /// <summary>True when none of the samples is waited for: each is in the cache, or has failed.</summary>
+    public bool AllSettled(ReadOnlySpan<SampleId> samples)
     {
         foreach (var id in samples)
         {
-            if (_samples[id].State != SampleState.Cached)
+            if (_samples[id].State is not (SampleState.Cached or SampleState.Failed))
             {
                 return false;
             }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Contracts.Wire;
 
 namespace SplitFrozen.Coordinator;
@@ -9,6 +10,30 @@ namespace SplitFrozen.Coordinator;
 /// </summary>
 internal readonly record struct StepRecord(long Sequence, SampleId[] Samples)
 {
+    /// <summary>
+    /// Whether steps go on without a gap from a trainer's position, and hold no sample twice in an epoch, those included that the
+    /// trainer has applied.
+    /// </summary>
+    public static bool GoOnFrom(TrainerReady trainer, IReadOnlyList<StepRecord> steps, TrainingPlan plan)
+    {
+        var trained = trainer.AppliedInEpoch.Select(id => (trainer.Epoch, id)).ToHashSet();
+        for (var i = 0; i < steps.Count; i++)
+        {
+            if (steps[i].Sequence != trainer.NextSequence + i || steps[i].Sequence >= plan.SequenceCount)
+            {
+                return false;
+            }
+
+            var position = plan.At(steps[i].Sequence);
+            if (position.Kind == StepKind.Train && !Array.TrueForAll(steps[i].Samples, id => trained.Add((position.Epoch, id))))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
     /// <summary>The bytes for the ledger.</summary>
     public byte[] ToBytes()
     {

@@ -67,10 +67,10 @@ internal sealed class StepSequencer
         }
     }
 
-    /// <summary>The samples to ask for at a position of the plan: those that the trainer has not applied in that epoch.</summary>
+    /// <summary>The samples to ask for at a position of the plan: those that the trainer has not applied in that epoch and that have not failed.</summary>
     public IEnumerable<SampleEntry> Demand(PlanPosition position)
     {
-        var samples = _plan.Samples(position).ToArray().Select(id => _directory[id]);
+        var samples = _plan.Samples(position).ToArray().Select(id => _directory[id]).Where(entry => entry.State != SampleState.Failed);
         if (position.Kind == StepKind.Evaluate || _options.Order == StepOrder.Planned)
         {
             return samples;
@@ -106,6 +106,15 @@ internal sealed class StepSequencer
         }
     }
 
+    /// <summary>The run goes on without a sample.</summary>
+    public void Failed(SampleEntry entry)
+    {
+        foreach (var epoch in _epochs.Values)
+        {
+            epoch.Composer.Remove(entry.Id);
+        }
+    }
+
     /// <summary>Makes the next message when its samples are all there; null when not yet, or when the run has no more.</summary>
     public StepMessage? TryCompose()
     {
@@ -116,7 +125,7 @@ internal sealed class StepSequencer
 
         var position = _plan.At(Next);
         _held ??= Choose(position);
-        if (_held is null || !_directory.AllCached(_held))
+        if (_held is null || !_directory.AllSettled(_held))
         {
             return null;
         }
@@ -131,6 +140,7 @@ internal sealed class StepSequencer
 
         return new StepMessage(
             _options.RunId,
+            _trainer.Instance,
             position.Sequence,
             _plan.SequenceCount,
             position.Kind,
@@ -140,7 +150,7 @@ internal sealed class StepSequencer
             position.Kind == StepKind.Train ? 0 : position.Index,
             position.Kind == StepKind.Train ? 1 : _plan.EvaluationParts,
             _plan.EndsEpoch(position),
-            [.. samples.Select(id => _directory.Reference(_directory[id]))]);
+            [.. samples.Select(id => _directory[id]).Where(entry => entry.State != SampleState.Failed).Select(_directory.Reference)]);
     }
 
     private SampleId[]? Choose(PlanPosition position)
@@ -150,9 +160,14 @@ internal sealed class StepSequencer
             return recorded;
         }
 
-        return position.Kind == StepKind.Evaluate || _options.Order == StepOrder.Planned
-            ? _plan.Samples(position).ToArray()
-            : Epoch(position.Epoch).Composer.TryCompose();
+        if (position.Kind == StepKind.Evaluate || _options.Order == StepOrder.Planned)
+        {
+            return _plan.Samples(position).ToArray();
+        }
+
+        // Where samples have failed, an epoch may run out before its last step: the number of steps is fixed.
+        var composer = Epoch(position.Epoch).Composer;
+        return composer.Remaining == 0 ? [] : composer.TryCompose();
     }
 
     private EpochOfAvailable Epoch(int epoch)
@@ -164,6 +179,7 @@ internal sealed class StepSequencer
                 .Where(record => _plan.At(record.Key) is { Kind: StepKind.Train } position && position.Epoch == epoch)
                 .SelectMany(record => record.Value)
                 .Concat(applied)
+                .Concat(_directory.Samples.Where(entry => entry.State == SampleState.Failed).Select(entry => entry.Id))
                 .ToHashSet();
             var composer = new AvailableComposer(
                 _plan.Permutation(epoch), id => _directory[id].Client.Id, _plan.BatchSize, composed);
@@ -175,9 +191,7 @@ internal sealed class StepSequencer
 
     private void CheckRecord(StepRecord record)
     {
-        var expected = Next + _recorded.Count;
-        if (record.Sequence != expected || record.Sequence >= _plan.SequenceCount
-            || record.Samples.Length != _plan.Samples(_plan.At(record.Sequence)).Length
+        if (record.Samples.Length > _plan.Samples(_plan.At(record.Sequence)).Length
             || !Array.TrueForAll(record.Samples, id => _directory.TryGet(id, out _)))
         {
             throw new CoordinatorException(

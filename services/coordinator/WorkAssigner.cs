@@ -18,6 +18,19 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
     // Only these are looked at for new assignments: the cost of an event does not grow with the number of clients.
     private readonly HashSet<string> _changed = [];
 
+    /// <summary>Clients of which samples are wanted and not yet taken in.</summary>
+    public IEnumerable<string> Owing => _clients.Where(client => client.Value.Outstanding > 0 || client.Value.HasWanted).Select(client => client.Key);
+
+    /// <summary>True once a client has registered; before that nothing is asked of it.</summary>
+    public bool IsPresent(string clientId) => Of(clientId).IsPresent;
+
+    /// <summary>A client has registered.</summary>
+    public void Present(string clientId)
+    {
+        Of(clientId).IsPresent = true;
+        _changed.Add(clientId);
+    }
+
     /// <summary>Wants a sample that is missing; nothing happens when it is on its way or in the cache.</summary>
     /// <param name="entry">The sample.</param>
     /// <param name="neededAt">The step message that waits for it.</param>
@@ -41,7 +54,7 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
         foreach (var clientId in _changed.Order(StringComparer.Ordinal))
         {
             var work = _clients[clientId];
-            while (work.Outstanding < options.OutstandingSamples && work.TakeWanted(options.AssignmentSamples) is { Count: > 0 } taken)
+            while (work.IsPresent && work.Outstanding < options.OutstandingSamples && work.TakeWanted(options.AssignmentSamples) is { Count: > 0 } taken)
             {
                 var sequence = work.NextSequence++;
                 work.Assignments.Add(sequence, new Assignment(taken));
@@ -66,6 +79,13 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
         Release(entry);
         entry.State = SampleState.Cached;
         entry.Attempts = 0;
+    }
+
+    /// <summary>The run goes on without a sample.</summary>
+    public void Fail(SampleEntry entry)
+    {
+        Release(entry);
+        entry.State = SampleState.Failed;
     }
 
     /// <summary>A message of a client was taken in or refused: its queue is moving.</summary>
@@ -100,29 +120,31 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
     }
 
     /// <summary>Wants again what an assignment owes: its messages were refused.</summary>
-    /// <returns>A sample that was asked for too often, or null.</returns>
-    public SampleEntry? Repeat(OwedWork owed)
+    /// <returns>The samples that were asked for too often.</returns>
+    public IReadOnlyList<SampleEntry> Repeat(OwedWork owed)
     {
+        var hopeless = new List<SampleEntry>();
         if (!Of(owed.ClientId).Assignments.TryGetValue(owed.Sequence, out var assignment))
         {
-            return null;
+            return hopeless;
         }
 
         foreach (var entry in assignment.Open.Values.ToArray())
         {
             Release(entry);
+            entry.State = SampleState.Missing;
             entry.Attempts++;
             if (entry.Attempts >= options.MaximumAttempts)
             {
-                entry.State = SampleState.Failed;
-                return entry;
+                hopeless.Add(entry);
             }
-
-            entry.State = SampleState.Missing;
-            Want(entry, entry.NeededAt, urgent: true);
+            else
+            {
+                Want(entry, entry.NeededAt, urgent: true);
+            }
         }
 
-        return null;
+        return hopeless;
     }
 
     /// <summary>A client's device worker was started anew: what it had been asked for is lost and is asked again.</summary>
@@ -180,6 +202,10 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
         public SortedDictionary<long, Assignment> Assignments { get; } = [];
 
         public int Outstanding { get; set; }
+
+        public bool IsPresent { get; set; }
+
+        public bool HasWanted => Urgent.Concat(Wanted).Any(entry => entry.State == SampleState.Wanted);
 
         public long NextSequence { get; set; }
 

@@ -35,8 +35,14 @@ internal sealed class FineTuningEngine : IDisposable
     /// <summary>Loads the upper model.</summary>
     public Task OpenAsync(ModelFolder folder, CancellationToken cancellationToken) => _compute.RunAsync(() => { _model = UpperModel.Open(folder, ModelOptions()); }, cancellationToken);
 
-    /// <summary>One optimiser step.</summary>
-    public Task<StepResult> TrainAsync(PreparedStep step) => _compute.RunAsync(() => Tuner(step.Message).Train(step.Message.Step, step.Samples), CancellationToken.None);
+    /// <summary>One optimiser step; without samples it changes nothing, and its loss is NaN.</summary>
+    public Task<StepResult> TrainAsync(PreparedStep step) => _compute.RunAsync(
+        () =>
+        {
+            var (tuner, number) = (Tuner(step.Message), step.Message.Step);
+            return step.Samples.Length == 0 ? new StepResult(number, double.NaN, 0, 0, 0, 0, 0) : tuner.Train(number, step.Samples);
+        },
+        CancellationToken.None);
 
     /// <summary>One part of an evaluation; the metrics after its last part.</summary>
     public Task<EvaluationAccumulator?> EvaluateAsync(PreparedStep step) => _compute.RunAsync(
@@ -48,7 +54,12 @@ internal sealed class FineTuningEngine : IDisposable
             }
 
             var evaluation = _evaluation ?? throw new TrainerException($"Step message {step.Message.Sequence} continues an evaluation that has not begun.");
-            Tuner(step.Message).EvaluateInto(evaluation, step.Samples);
+            var tuner = Tuner(step.Message);
+            if (step.Samples.Length > 0)
+            {
+                tuner.EvaluateInto(evaluation, step.Samples);
+            }
+
             return step.Message.Part == step.Message.Parts - 1 ? evaluation : null;
         },
         CancellationToken.None);

@@ -6,7 +6,7 @@ namespace SplitFrozen.Trainer;
 
 /// <summary>
 /// The trainer's own account of what it applied, <c>steps.jsonl</c>: one line per optimiser step with sequence, epoch, step,
-/// loss and sample ids. It never says less than the checkpoint: it is flushed to the disk before a checkpoint is written,
+/// loss (null without samples) and sample ids. It never says less than the checkpoint: it is flushed to the disk before a checkpoint is written,
 /// and cut back to the checkpoint's position when the run is resumed.
 /// </summary>
 internal sealed class StepLog : IDisposable
@@ -33,7 +33,15 @@ internal sealed class StepLog : IDisposable
             json.WriteNumber("sequence"u8, step.Sequence);
             json.WriteNumber("epoch"u8, step.Epoch);
             json.WriteNumber("step"u8, step.Step);
-            json.WriteNumber("loss"u8, loss);
+            if (double.IsNaN(loss))
+            {
+                json.WriteNull("loss"u8);
+            }
+            else
+            {
+                json.WriteNumber("loss"u8, loss);
+            }
+
             json.WriteStartArray("samples"u8);
             foreach (var sample in step.Samples)
             {

@@ -23,7 +23,6 @@ public sealed class TrainerService(
     TimeProvider time,
     ILogger<TrainerService> logger)
 {
-    private readonly string _instance = Guid.NewGuid().ToString("N");
     private volatile bool _finished;
 
     /// <summary>True once the last step message is handled and durable, here or before this trainer started.</summary>
@@ -38,7 +37,10 @@ public sealed class TrainerService(
     {
         try
         {
-            await TrainAsync(cancellationToken).ConfigureAwait(false);
+            while (!await TrainAsync(cancellationToken).ConfigureAwait(false))
+            {
+                logger.LogInformation("Run {Run}: the trainer goes on from its checkpoint", options.RunId);
+            }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -51,8 +53,11 @@ public sealed class TrainerService(
         }
     }
 
-    private async Task TrainAsync(CancellationToken cancellationToken)
+    /// <summary>Trains from the checkpoint; false when the steps that came did not fit what is trained, and must be composed anew.</summary>
+    private async Task<bool> TrainAsync(CancellationToken cancellationToken)
     {
+        var instance = Guid.NewGuid().ToString("N");
+        var outdated = false;
         Directory.CreateDirectory(options.Folder);
         using var engine = new FineTuningEngine(options, notice => logger.LogWarning("{Notice}", notice));
         var position = engine.ReadPosition();
@@ -63,8 +68,8 @@ public sealed class TrainerService(
         using var prefetch = new StepPrefetch(options, Limits(), inbox, cache, control, logger);
         var loop = new TrainingLoop(options, engine, prefetch, inbox, log, control, time, position);
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var subscriptions = Subscribe(loop, ended);
-        await AnnounceAsync(loop).ConfigureAwait(false);
+        using var subscriptions = Subscribe(loop, instance, ended);
+        await AnnounceAsync(loop, instance).ConfigureAwait(false);
         await ServiceTasks.RunAsync(
             async token =>
             {
@@ -84,15 +89,27 @@ public sealed class TrainerService(
                 {
                     logger.LogInformation("Run {Run} has ended; the trainer stops", options.RunId);
                 }
+                catch (OutdatedStepException exception)
+                {
+                    logger.LogWarning("Run {Run}: {Reason}", options.RunId, exception.Message);
+                    outdated = true;
+                }
             },
-            [prefetch.RunAsync, token => ReceiveAsync(inbox, token)],
+            [prefetch.RunAsync, token => ReceiveAsync(inbox, instance, token)],
             cancellationToken).ConfigureAwait(false);
+        return !outdated;
     }
 
-    private async Task ReceiveAsync(StepInbox inbox, CancellationToken cancellationToken)
+    private async Task ReceiveAsync(StepInbox inbox, string instance, CancellationToken cancellationToken)
     {
         await foreach (var delivery in source.ReceiveAsync(options.RunId, cancellationToken).ConfigureAwait(false))
         {
+            if (delivery.Step.Instance != instance)
+            {
+                await delivery.AcknowledgeAsync(cancellationToken).ConfigureAwait(false);
+                continue;
+            }
+
             var (done, opensGap) = inbox.Accept(delivery);
             if (done is not null)
             {
@@ -106,11 +123,11 @@ public sealed class TrainerService(
         }
     }
 
-    private async Task AnnounceAsync(TrainingLoop loop)
+    private async Task AnnounceAsync(TrainingLoop loop, string instance)
     {
         var position = loop.Announced;
         await control.PublishAsync(
-            new TrainerReady(options.RunId, _instance, position.NextSequence, position.Epoch, [.. position.AppliedSamples.Select(id => new SampleId(id))]),
+            new TrainerReady(options.RunId, instance, position.NextSequence, position.Epoch, [.. position.AppliedSamples.Select(id => new SampleId(id))]),
             CancellationToken.None).ConfigureAwait(false);
     }
 
@@ -124,14 +141,14 @@ public sealed class TrainerService(
         LabelLimit = options.Task.Kind == TaskKind.LanguageModel ? model.Config.VocabularySize : options.Task.Classes,
     };
 
-    private Subscriptions Subscribe(TrainingLoop loop, TaskCompletionSource ended)
+    private Subscriptions Subscribe(TrainingLoop loop, string instance, TaskCompletionSource ended)
     {
         var subscriptions = new Subscriptions();
         subscriptions.Add(control.Subscribe<CoordinatorReady>(async (message, _) =>
         {
             if (message.RunId == options.RunId)
             {
-                await AnnounceAsync(loop).ConfigureAwait(false);
+                await AnnounceAsync(loop, instance).ConfigureAwait(false);
             }
         }));
         subscriptions.Add(control.Subscribe<RunFailed>((message, _) => End(message, finished: false)));

@@ -17,7 +17,7 @@ internal sealed class TrainingLoop
     private readonly StepLog _log;
     private readonly IControlPlane _control;
     private readonly TimeProvider _time;
-    private readonly List<long> _appliedInEpoch;
+    private readonly HashSet<long> _appliedInEpoch;
     private readonly Lock _gate = new();
     private TrainingPosition _applied;
     private TrainingPosition _resumable;
@@ -40,13 +40,14 @@ internal sealed class TrainingLoop
         {
             lock (_gate)
             {
-                return _applied with { AppliedSamples = _appliedInEpoch.ToArray() };
+                return _applied with { AppliedSamples = _appliedInEpoch.Order().ToArray() };
             }
         }
     }
 
     /// <summary>Trains until the last step message, or until cancelled: then a checkpoint is written before it throws.</summary>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    /// <exception cref="OutdatedStepException">A step holds a sample that was trained in its epoch already; a checkpoint is written.</exception>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         try
@@ -79,7 +80,7 @@ internal sealed class TrainingLoop
                 }
             }
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        catch (Exception exception) when (exception is OutdatedStepException || (exception is OperationCanceledException && cancellationToken.IsCancellationRequested))
         {
             await CheckpointAsync().ConfigureAwait(false);
             throw;
@@ -101,6 +102,7 @@ internal sealed class TrainingLoop
     private async Task TrainAsync(PreparedStep step, TimeSpan waited)
     {
         var message = step.Message;
+        CheckNew(message);
         var started = _time.GetTimestamp();
         var result = await _engine.TrainAsync(step).ConfigureAwait(false);
         var computed = _time.GetElapsedTime(started);
@@ -112,7 +114,7 @@ internal sealed class TrainingLoop
                 _appliedInEpoch.Clear();
             }
 
-            _appliedInEpoch.AddRange(message.Samples.Select(sample => sample.Id.Value));
+            _appliedInEpoch.UnionWith(message.Samples.Select(sample => sample.Id.Value));
             Stand(message, message.Step + 1, message.Epoch, resumable: true);
         }
 
@@ -121,6 +123,19 @@ internal sealed class TrainingLoop
                 _options.RunId, message.Sequence, message.Epoch, message.Step, result.Loss, result.LearningRate, result.GradientNorm,
                 Array.ConvertAll(message.Samples, sample => sample.Id), result.Tokens, computed, waited),
             CancellationToken.None).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// Whatever the coordinator has forgotten, no sample trains twice in an epoch: the single writer itself looks. With a ledger that
+    /// is whole it never finds anything.
+    /// </summary>
+    private void CheckNew(StepMessage message)
+    {
+        if (message.Epoch == _applied.Epoch && Array.Find(message.Samples, sample => _appliedInEpoch.Contains(sample.Id.Value)) is { CacheKey: not null } again)
+        {
+            throw new OutdatedStepException(
+                $"Step message {message.Sequence} holds sample {again.Id}, which was trained in epoch {message.Epoch} already: it was composed from another position.");
+        }
     }
 
     private async Task EvaluateAsync(PreparedStep step)
@@ -135,7 +150,7 @@ internal sealed class TrainingLoop
         await _control.PublishAsync(
             new EvaluationPartFinished(_options.RunId, message.Sequence, message.Epoch, message.Part, message.Parts, message.Samples.Length),
             CancellationToken.None).ConfigureAwait(false);
-        if (finished is not null)
+        if (finished is { Samples: > 0 })
         {
             await _control.PublishAsync(
                 new EvaluationFinished(_options.RunId, message.Sequence, message.Epoch, message.Step, finished.Metrics(), (int)finished.Samples),
@@ -164,7 +179,7 @@ internal sealed class TrainingLoop
         }
 
         // Nothing was trained on since, only evaluated: the list is the one of that position.
-        var position = _resumable with { AppliedSamples = _appliedInEpoch.ToArray() };
+        var position = _resumable with { AppliedSamples = _appliedInEpoch.Order().ToArray() };
         _log.Flush();
         await _engine.WriteAsync(position).ConfigureAwait(false);
         _durable = position.NextSequence;

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -47,46 +46,15 @@ internal static class ControlMessageJson
         public override void Write(Utf8JsonWriter writer, ContentDigest value, JsonSerializerOptions options) => writer.WriteStringValue(value.ToString());
     }
 
-    /// <summary>
-    /// A manifest as base64 of 28-byte little-endian records: id (8), length (4), digest (16). 37 bytes a sample instead of
-    /// about 90, so that 400,000 samples fit into one message.
-    /// </summary>
+    /// <summary>A manifest as base64 of its packed form.</summary>
     private sealed class ManifestConverter : JsonConverter<ManifestEntry[]>
     {
-        private const int RecordBytes = 8 + 4 + 16;
+        public override ManifestEntry[] Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            reader.TokenType == JsonTokenType.String && reader.TryGetBytesFromBase64(out var bytes) && PackedManifest.TryUnpack(bytes) is { } entries
+                ? entries
+                : throw new JsonException($"A manifest is a base64 string of {PackedManifest.RecordBytes}-byte records.");
 
-        public override ManifestEntry[] Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
-        {
-            if (reader.TokenType != JsonTokenType.String || !reader.TryGetBytesFromBase64(out var bytes) || bytes.Length % RecordBytes != 0)
-            {
-                throw new JsonException($"A manifest is a base64 string of {RecordBytes}-byte records.");
-            }
-
-            var entries = new ManifestEntry[bytes.Length / RecordBytes];
-            for (var i = 0; i < entries.Length; i++)
-            {
-                var record = bytes.AsSpan(i * RecordBytes, RecordBytes);
-                entries[i] = new ManifestEntry(
-                    new SampleId(BinaryPrimitives.ReadInt64LittleEndian(record)),
-                    BinaryPrimitives.ReadInt32LittleEndian(record[8..]),
-                    new ContentDigest(BinaryPrimitives.ReadUInt128LittleEndian(record[12..])));
-            }
-
-            return entries;
-        }
-
-        public override void Write(Utf8JsonWriter writer, ManifestEntry[] value, JsonSerializerOptions options)
-        {
-            var bytes = new byte[value.Length * RecordBytes];
-            for (var i = 0; i < value.Length; i++)
-            {
-                var record = bytes.AsSpan(i * RecordBytes, RecordBytes);
-                BinaryPrimitives.WriteInt64LittleEndian(record, value[i].Id.Value);
-                BinaryPrimitives.WriteInt32LittleEndian(record[8..], value[i].Length);
-                BinaryPrimitives.WriteUInt128LittleEndian(record[12..], value[i].Digest.Value);
-            }
-
-            writer.WriteBase64StringValue(bytes);
-        }
+        public override void Write(Utf8JsonWriter writer, ManifestEntry[] value, JsonSerializerOptions options) =>
+            writer.WriteBase64StringValue(PackedManifest.Pack(value));
     }
 }

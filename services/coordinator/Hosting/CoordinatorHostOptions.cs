@@ -44,9 +44,12 @@ public sealed class CoordinatorHostOptions
     [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
     public TimeSpan GatherTime { get; set; } = TimeSpan.FromMilliseconds(2500);
 
-    /// <summary>How long clients may be without a device, while no step is applied, before the run fails.</summary>
+    /// <summary>
+    /// How long a run waits for clients to register, and, when it stands still, for clients that no device serves; then it fails, or goes
+    /// on without them, as its spec says.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "30.00:00:00")]
-    public TimeSpan RegistrationDeadline { get; set; } = TimeSpan.FromMinutes(5);
+    public TimeSpan ClientDeadline { get; set; } = TimeSpan.FromMinutes(5);
 
     /// <summary>How long to wait for the adapter of a finished run before the trainer is asked for it again.</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "01:00:00")]

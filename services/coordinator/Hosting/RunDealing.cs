@@ -15,8 +15,7 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
     private readonly Dictionary<string, RunClient> _dealt = run.Clients.ToDictionary(client => client.ClientId);
     private readonly Dictionary<string, Published> _published = [];
     private readonly ILogger _logger = services.Loggers.CreateLogger<RunDealing>();
-    private long _lastProgress = services.Time.GetTimestamp();
-    private long _servedUntil = services.Time.GetTimestamp();
+    private volatile HashSet<string> _served = [];
     private int _round;
     private volatile bool _planned;
 
@@ -26,11 +25,10 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
     /// <summary>The run is planned: from here on clients stay where they are.</summary>
     public void Planned() => _planned = true;
 
-    /// <summary>The run made progress.</summary>
-    public void Progressed() => Volatile.Write(ref _lastProgress, services.Time.GetTimestamp());
+    /// <summary>Whether a device that is alive serves a client. Thread-safe.</summary>
+    public bool IsServed(string clientId) => _served.Contains(clientId);
 
     /// <summary>Deals until cancelled.</summary>
-    /// <exception cref="CoordinatorException">Clients were without a device for too long.</exception>
     public async Task RunAsync(RunFacts facts, CancellationToken cancellationToken)
     {
         if (services.Options.GatherTime - services.Devices.Listened is var rest && rest > TimeSpan.Zero)
@@ -38,14 +36,14 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
             await Task.Delay(rest, services.Time, cancellationToken).ConfigureAwait(false);
         }
 
-        _servedUntil = services.Time.GetTimestamp();
         using var timer = new PeriodicTimer(services.Options.DealInterval, services.Time);
         do
         {
             var live = services.Devices.Live;
             await DealAsync(facts, live, cancellationToken).ConfigureAwait(false);
             await PublishAsync(live, cancellationToken).ConfigureAwait(false);
-            CheckServed(live);
+            var names = live.Select(device => device.Device).ToHashSet();
+            _served = [.. _dealt.Values.Where(client => client.Device is not null && names.Contains(client.Device)).Select(client => client.ClientId)];
         }
         while (await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false));
     }
@@ -108,23 +106,6 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
 
             await services.Control.PublishAsync(new ClientsAssigned(run.RunId, device.Device, run.Spec, shares), cancellationToken).ConfigureAwait(false);
             _published[device.Device] = next;
-        }
-    }
-
-    /// <summary>A run whose activations are all cached goes on without devices; only one that stands still fails.</summary>
-    private void CheckServed(IReadOnlyList<KnownDevice> live)
-    {
-        var names = live.Select(device => device.Device).ToHashSet();
-        var missing = _clients.Where(id => !_dealt.TryGetValue(id, out var client) || client.Device is null || !names.Contains(client.Device)).ToArray();
-        if (missing.Length == 0)
-        {
-            _servedUntil = services.Time.GetTimestamp();
-        }
-        else if (services.Time.GetElapsedTime(Math.Max(_servedUntil, Volatile.Read(ref _lastProgress))) > services.Options.RegistrationDeadline)
-        {
-            throw new CoordinatorException(
-                $"Run '{run.RunId}': no device worker has served {missing.Length} of its clients ({string.Join(", ", missing.Take(3))}"
-                + $"{(missing.Length > 3 ? ", …" : "")}) for {services.Options.RegistrationDeadline}. Start device workers, then resume the run.");
         }
     }
 

@@ -28,7 +28,8 @@ internal static class RunOptions
         Order = run.Spec.Training.Order == "available" ? StepOrder.Available : StepOrder.Planned,
         WorkAheadBytes = Math.Min(run.Spec.Cache.MaxBytes, options.CacheMaxBytes) / 2,
         FirstAssignment = start << AssignmentBits,
-        RegistrationDeadline = options.RegistrationDeadline,
+        ClientDeadline = options.ClientDeadline,
+        CompleteWithoutMissing = run.Spec.Clients.Missing == "complete",
 
         // A broker that restarts keeps messages back for half a minute: asking again is cheap, a run that failed is not.
         RepeatAfter = TimeSpan.FromSeconds(5),

@@ -100,7 +100,7 @@ internal sealed class RunWork : IDisposable
             var start = await _services.Store.NextStartAsync(cancellationToken).ConfigureAwait(false);
             var coordinator = new CoordinatorService(
                 RunOptions.From(_run, facts, start, _services.Options), _services.Control, _services.Source, _services.Steps, _services.Cache, _services.Ledger,
-                _services.Time, _services.Loggers.CreateLogger<CoordinatorService>());
+                _services.Time, _services.Loggers.CreateLogger<CoordinatorService>(), _dealing.IsServed);
             await coordinator.RunAsync(cancellationToken).ConfigureAwait(false);
             await Task.WhenAny(_finished.Task, _failed.Task).WaitAsync(cancellationToken).ConfigureAwait(false);
             ThrowIfFailed();
@@ -151,18 +151,8 @@ internal sealed class RunWork : IDisposable
         }
     }
 
-    private async Task DealAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            await _dealing.RunAsync(await _facts.Task.WaitAsync(cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
-        }
-        catch (CoordinatorException exception)
-        {
-            await _services.Control.PublishAsync(new RunFailed(_run.RunId, exception.Message), cancellationToken).ConfigureAwait(false);
-            throw;
-        }
-    }
+    private async Task DealAsync(CancellationToken cancellationToken) =>
+        await _dealing.RunAsync(await _facts.Task.WaitAsync(cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
 
     /// <summary>Carries out a status that is final: tells the services, and records the end after the last event.</summary>
     private async Task EndAsync(CancellationToken cancellationToken)
@@ -246,11 +236,10 @@ internal sealed class RunWork : IDisposable
                 await _services.Store.SetTotalStepsAsync(_run.RunId, planned.TotalSteps, cancellationToken).ConfigureAwait(false);
                 break;
             case StepAppliedEvent applied:
-                _dealing.Progressed();
                 await _services.Store.SetStepAsync(_run.RunId, applied.Step + 1, cancellationToken).ConfigureAwait(false);
                 break;
-            case EvaluationEvent:
-                _dealing.Progressed();
+            case SamplesFailedEvent failed:
+                await _services.Store.SetFailedSamplesAsync(_run.RunId, failed.FailedInRun, cancellationToken).ConfigureAwait(false);
                 break;
             default:
                 break;

@@ -41,7 +41,7 @@ public sealed class RedisRunStoreTests
         Assert.Equal((RunStatus.Pending, 0, 0, null, null, true), (fresh.Status, fresh.Step, fresh.TotalSteps, fresh.Reason, fresh.Facts, fresh.IsOpen));
         Assert.Empty(fresh.Clients);
         Assert.Equivalent(s_spec, fresh.Spec, strict: true);
-        Assert.Equal(new RunSummary("r", "first", RunStatus.Failed, fresh.Created, 5, 9, "a reason"), run.Summary);
+        Assert.Equal(new RunSummary("r", "first", RunStatus.Failed, fresh.Created, 5, 9, 0, "a reason"), run.Summary);
         Assert.Equivalent(facts, run.Facts, strict: true);
         Assert.Equal(clients, run.Clients);
         Assert.Null(await store.FindAsync("none", Token));

@@ -128,7 +128,7 @@ public sealed class InProcessStepsTests
         await Assert.ThrowsAsync<InvalidOperationException>(() => waiting.Within());
     }
 
-    private static StepMessage Step(long sequence) => new("run", sequence, 10, StepKind.Train, 0, (int)sequence, 10, 0, 1, false, []);
+    private static StepMessage Step(long sequence) => new("run", "start", sequence, 10, StepKind.Train, 0, (int)sequence, 10, 0, 1, false, []);
 
     private Task Publish(long sequence) => _plane.PublishAsync(Step(sequence), Token);
 

@@ -268,7 +268,7 @@ public sealed class CoordinatorHostTests : IAsyncLifetime
     [Fact]
     public async Task NoDevice_FailsAtTheDeadlineAndNamesClients()
     {
-        var host = await HostAsync(("Coordinator:RegistrationDeadline", "00:00:00.5"));
+        var host = await HostAsync(("Coordinator:ClientDeadline", "00:00:00.5"));
         var runId = await SubmitAsync(host);
         using var limit = Deadline.Token();
         var events = await host.EventsAsync(runId, after: null, limit.Token);

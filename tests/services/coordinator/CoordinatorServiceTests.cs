@@ -1,32 +1,13 @@
-using System.Collections.Concurrent;
-using Microsoft.Extensions.Logging.Abstractions;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Coordinator;
-using SplitFrozen.Messaging;
 using SplitFrozen.Services.Tests.Support;
 
 namespace SplitFrozen.Services.Tests.Coordinator;
 
 /// <summary>The coordinator between devices and a trainer that hold no model.</summary>
-public sealed class CoordinatorServiceTests : IAsyncDisposable
+public sealed class CoordinatorServiceTests : CoordinatedRun
 {
-    private const string Run = "run";
-    private readonly InProcessControlPlane _control = new();
-    private readonly InProcessDataPlane _data = new();
-    private readonly MemoryLedger _ledger = new();
-    private readonly ConcurrentQueue<MessageRejected> _rejected = new();
-    private readonly ConcurrentQueue<RunPlanned> _planned = new();
-    private MemoryCache _cache = new();
-
-    public CoordinatorServiceTests()
-    {
-        _control.Subscribe<MessageRejected>((message, _) => Add(_rejected, message));
-        _control.Subscribe<RunPlanned>((message, _) => Add(_planned, message));
-    }
-
-    public async ValueTask DisposeAsync() => await _control.DisposeAsync();
-
     [Theory]
     [InlineData(StepOrder.Planned)]
     [InlineData(StepOrder.Available)]
@@ -237,7 +218,7 @@ public sealed class CoordinatorServiceTests : IAsyncDisposable
     {
         Devices(1, 10, 0);
         var error = await Assert.ThrowsAsync<CoordinatorException>(
-            () => CompleteAsync(Options(2) with { RegistrationDeadline = TimeSpan.FromMilliseconds(50) }, Trainer()));
+            () => CompleteAsync(Options(2) with { ClientDeadline = TimeSpan.FromMilliseconds(50) }, Trainer()));
         Assert.Contains("'c1' has not registered", error.Message, StringComparison.Ordinal);
     }
 
@@ -260,79 +241,5 @@ public sealed class CoordinatorServiceTests : IAsyncDisposable
         await CompleteAsync(Options(3) with { Order = StepOrder.Available, StepsAhead = 1 }, trainer);
         Assert.All(trainer.Applied.Take(4), step => Assert.DoesNotContain(step.Samples, sample => sample.ClientId == "c2"));
         AssertExactlyOnce(trainer.Applied, 48, 0, epochs: 3);
-    }
-
-    private static CoordinatorOptions Options(int clients) => new()
-    {
-        RunId = Run,
-        Clients = [.. Enumerable.Range(0, clients).Select(n => $"c{n}")],
-        ModelFingerprint = FakeDevice.Fingerprint,
-        Boundary = 2,
-        Width = FakeDevice.Width,
-        WireType = WireType.Float32,
-        LabelsPerToken = false,
-        LabelBound = FakeDevice.Classes,
-        MaximumLength = 16,
-        Seed = 5,
-        Epochs = 3,
-        BatchSize = 8,
-        EvaluationSamples = 4,
-        AssignmentSamples = 3,
-        OutstandingSamples = 9,
-        RepeatAfter = TimeSpan.FromMilliseconds(20),
-    };
-
-    private static ValueTask Add<TMessage>(ConcurrentQueue<TMessage> queue, TMessage message)
-    {
-        queue.Enqueue(message);
-        return ValueTask.CompletedTask;
-    }
-
-    private static IEnumerable<string> Compositions(IEnumerable<StepMessage> steps) =>
-        steps.Select(step => string.Join(',', step.Samples.Select(sample => sample.Id)));
-
-    private static void AssertExactlyOnce(IReadOnlyCollection<StepMessage> applied, int training, int heldOut, int epochs)
-    {
-        for (var epoch = 0; epoch < epochs; epoch++)
-        {
-            Assert.Equal(
-                Enumerable.Range(0, training).Select(SampleId.Training),
-                applied.Where(step => step.Kind == StepKind.Train && step.Epoch == epoch).SelectMany(step => step.Samples).Select(sample => sample.Id).Order());
-        }
-
-        for (var trained = 0; trained <= epochs; trained++)
-        {
-            Assert.Equal(
-                Enumerable.Range(0, heldOut).Select(SampleId.Evaluation),
-                applied.Where(step => step.Kind == StepKind.Evaluate && step.Epoch == trained).SelectMany(step => step.Samples).Select(sample => sample.Id));
-        }
-    }
-
-    private FakeDevice[] Devices(int clients, int training, int heldOut)
-    {
-        var ids = TrainingPlanTests.Ids(training, heldOut);
-        return [.. Enumerable.Range(0, clients).Select(n => new FakeDevice(Run, $"c{n}", [.. ids.Where((_, i) => i % clients == n)], _control, _data))];
-    }
-
-    private FakeTrainer Trainer() => new(Run, _control, _data, _cache);
-
-    private CoordinatorService Coordinator(CoordinatorOptions options) =>
-        new(options, _control, _data, _data, _cache, _ledger, TimeProvider.System, NullLogger<CoordinatorService>.Instance);
-
-    private async Task CompleteAsync(CoordinatorOptions options, FakeTrainer trainer)
-    {
-        using var limit = Deadline.Token();
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(limit.Token);
-        var training = trainer.RunAsync(stop.Token);
-        try
-        {
-            await Coordinator(options).RunAsync(limit.Token);
-            Assert.False(limit.IsCancellationRequested, "the run did not end in time");
-        }
-        finally
-        {
-            await stop.CancelAsync();
-            await training.ContinueWith(_ => { }, TaskScheduler.Default);
-        }
     }
 }

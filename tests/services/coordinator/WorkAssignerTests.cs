@@ -15,6 +15,8 @@ public sealed class WorkAssignerTests
     {
         Assert.Null(_directory.Add("a", 1, [.. Enumerable.Range(0, 50).Select(row => new ManifestEntry(SampleId.Training(row), 3, default))]));
         Assert.Null(_directory.Add("b", 1, [.. Enumerable.Range(50, 50).Select(row => new ManifestEntry(SampleId.Training(row), 3, default))]));
+        _assigner.Present("a");
+        _assigner.Present("b");
     }
 
     [Fact]
@@ -28,6 +30,19 @@ public sealed class WorkAssignerTests
         Assert.Empty(_assigner.TakeAssignments());
         _assigner.Ingested(Entry(3));
         Assert.Equal([12, 13, 14, 15], Assert.Single(_assigner.TakeAssignments()).Samples.Select(id => id.Row));
+    }
+
+    [Fact]
+    public void TakeAssignments_ClientThatIsAway_IsAskedWhenItComes()
+    {
+        var assigner = new WorkAssigner(Options());
+        assigner.Want(Entry(5), 0, urgent: false);
+        Assert.Empty(assigner.TakeAssignments());
+        Assert.Equal(["a"], assigner.Owing);
+        assigner.Present("a");
+        Assert.Equal([SampleId.Training(5)], Assert.Single(assigner.TakeAssignments()).Samples);
+        assigner.Fail(Entry(5));
+        Assert.Empty(assigner.Owing);
     }
 
     [Fact]
@@ -61,9 +76,9 @@ public sealed class WorkAssignerTests
         WantAll();
         _assigner.TakeAssignments();
         _assigner.Ingested(Entry(2));
-        Assert.Null(_assigner.Repeat(new OwedWork("a", 0)));
+        Assert.Empty(_assigner.Repeat(new OwedWork("a", 0)));
         Assert.Equal([0, 1, 3, 12], _assigner.TakeAssignments()[0].Samples.Select(id => id.Row));
-        Assert.Null(_assigner.Repeat(new OwedWork("a", 0)));
+        Assert.Empty(_assigner.Repeat(new OwedWork("a", 0)));
         Assert.Empty(_assigner.TakeAssignments());
     }
 
@@ -74,11 +89,10 @@ public sealed class WorkAssignerTests
         for (var attempt = 1; attempt <= 3; attempt++)
         {
             var work = Assert.Single(_assigner.TakeAssignments());
-            var failed = _assigner.Repeat(new OwedWork("a", work.Sequence));
-            Assert.Equal(attempt == 3 ? Entry(5) : null, failed);
+            Assert.Equal(attempt == 3 ? [Entry(5)] : [], _assigner.Repeat(new OwedWork("a", work.Sequence)));
         }
 
-        Assert.Equal(SampleState.Failed, Entry(5).State);
+        Assert.Empty(_assigner.TakeAssignments());
     }
 
     [Fact]
@@ -99,6 +113,7 @@ public sealed class WorkAssignerTests
         var later = new WorkAssigner(Options() with { FirstAssignment = 3L << 32 });
         foreach (var row in new[] { 5, 60 })
         {
+            later.Present(Entry(row).Client.Id);
             later.Want(Entry(row), 0, urgent: false);
         }
 

@@ -27,6 +27,12 @@ internal sealed class FakeTrainer(string runId, IControlPlane control, IStepSour
         var waiting = new SortedDictionary<long, StepMessage>();
         await foreach (var delivery in source.ReceiveAsync(runId, cancellationToken))
         {
+            if (delivery.Step.Instance != instance)
+            {
+                await delivery.AcknowledgeAsync(cancellationToken);
+                continue;
+            }
+
             waiting[delivery.Step.Sequence] = delivery.Step;
             await delivery.AcknowledgeAsync(cancellationToken);
             while (waiting.Remove(Next, out var step))

@@ -7,6 +7,8 @@ internal sealed class MemoryLedger : IRunLedger
 {
     private readonly Lock _gate = new();
     private readonly HashSet<long> _ingested = [];
+    private readonly HashSet<long> _failed = [];
+    private readonly Dictionary<string, byte[]> _clients = [];
     private readonly SortedDictionary<long, byte[]> _steps = [];
 
     public IReadOnlyList<byte[]> Steps
@@ -17,6 +19,44 @@ internal sealed class MemoryLedger : IRunLedger
             {
                 return [.. _steps.Values];
             }
+        }
+    }
+
+    public Task RecordClientsAsync(string runId, IReadOnlyDictionary<string, byte[]> registrations, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            foreach (var (client, registration) in registrations)
+            {
+                _clients[client] = registration;
+            }
+
+            return Task.CompletedTask;
+        }
+    }
+
+    public Task<IReadOnlyDictionary<string, byte[]>> ClientsAsync(string runId, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            return Task.FromResult<IReadOnlyDictionary<string, byte[]>>(_clients.ToDictionary());
+        }
+    }
+
+    public Task RecordFailedAsync(string runId, IReadOnlyCollection<long> sampleIds, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            _failed.UnionWith(sampleIds);
+            return Task.CompletedTask;
+        }
+    }
+
+    public Task<IReadOnlySet<long>> FailedAsync(string runId, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            return Task.FromResult<IReadOnlySet<long>>(_failed.ToHashSet());
         }
     }
 
@@ -50,6 +90,19 @@ internal sealed class MemoryLedger : IRunLedger
         lock (_gate)
         {
             return Task.FromResult<IReadOnlyList<byte[]>>([.. _steps.Where(step => step.Key >= sequence).Select(step => step.Value)]);
+        }
+    }
+
+    public Task ForgetStepsAsync(string runId, long sequence, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            foreach (var recorded in _steps.Keys.Where(recorded => recorded >= sequence).ToArray())
+            {
+                _steps.Remove(recorded);
+            }
+
+            return Task.CompletedTask;
         }
     }
 

@@ -91,7 +91,7 @@ public sealed class StepInboxTests
     {
         public int Settled { get; set; }
 
-        public StepMessage Step { get; } = new("run", sequence, 1000, StepKind.Train, 0, (int)sequence, 1000, 0, 1, false, []);
+        public StepMessage Step { get; } = new("run", "start", sequence, 1000, StepKind.Train, 0, (int)sequence, 1000, 0, 1, false, []);
 
         public ValueTask AcknowledgeAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
     }

@@ -34,5 +34,5 @@ public sealed class StepLogTests
     }
 
     private static StepMessage Step(int sequence) => new(
-        "run", sequence, 10, StepKind.Train, 0, sequence, 10, 0, 1, false, [new SampleReference(SampleId.Training(sequence), "c", 1, "key")]);
+        "run", "start", sequence, 10, StepKind.Train, 0, sequence, 10, 0, 1, false, [new SampleReference(SampleId.Training(sequence), "c", 1, "key")]);
 }

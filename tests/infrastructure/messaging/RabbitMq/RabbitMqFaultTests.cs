@@ -114,7 +114,7 @@ public sealed class RabbitMqFaultTests(Broker broker) : RabbitMqTests(broker)
         Assert.True((await Receive(subscription)).Body.Span.SequenceEqual(body));
     }
 
-    private StepMessage Step(long sequence) => new(Run, sequence, 10, StepKind.Train, 0, (int)sequence, 10, 0, 1, false, []);
+    private StepMessage Step(long sequence) => new(Run, "start", sequence, 10, StepKind.Train, 0, (int)sequence, 10, 0, 1, false, []);
 
     /// <summary>Takes and acknowledges messages until each of these has come; repeats are fine, others are not.</summary>
     private static async Task AcknowledgeUntil(IActivationSubscription subscription, int[] expected)

@@ -12,7 +12,7 @@ public sealed class RabbitMqStepsTests(Broker broker) : RabbitMqTests(broker)
     {
         var plane = Plane(Options(QueueKind.Quorum));
         var step = new StepMessage(
-            Run, (1L << 40) + 3, 1L << 41, StepKind.Evaluate, 2, 17, 99, 1, 4, true,
+            Run, "start-1", (1L << 40) + 3, 1L << 41, StepKind.Evaluate, 2, 17, 99, 1, 4, true,
             [new SampleReference(SampleId.Training(5), "a", 3, "key/1"), new SampleReference(SampleId.Evaluation(7), "é \"b\"", 0, "key/2")]);
         await plane.PublishAsync(step, Token);
         await using var receiver = Receiver(plane);
@@ -165,7 +165,7 @@ public sealed class RabbitMqStepsTests(Broker broker) : RabbitMqTests(broker)
         Assert.False(await waiting.Within());
     }
 
-    private StepMessage Step(long sequence) => new(Run, sequence, 1000, StepKind.Train, 0, (int)sequence, 1000, 0, 1, false, []);
+    private StepMessage Step(long sequence) => new(Run, "start", sequence, 1000, StepKind.Train, 0, (int)sequence, 1000, 0, 1, false, []);
 
     private IAsyncEnumerator<IStepDelivery> Receiver(RabbitMqDataPlane plane) => plane.ReceiveAsync(Run, Token).GetAsyncEnumerator(Token);
 
