@@ -85,6 +85,33 @@ public sealed class PipelineTests(SmallModels models)
         Assert.NotEqual(run.Evaluations.First().Metrics["loss"], run.Evaluations.Last().Metrics["loss"]);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(5)]
+    public async Task Run_StepWithSamplesThatAreTrainedAlready_IsRefusedAndComposedAnew(int at)
+    {
+        using var undisturbed = await CompletedAsync(new Pipeline(models.Gpt2) { Clients = 2 });
+        StepMessage? before = null;
+        var instances = new HashSet<string>();
+        using var disturbed = await CompletedAsync(new Pipeline(models.Gpt2)
+        {
+            Clients = 2,
+            TamperStep = step =>
+            {
+                // What a coordinator would publish that has forgotten what it composed; the first time only.
+                instances.Add(step.Instance);
+                var wrong = step.Kind == StepKind.Train && step.Step == at && instances.Count == 1 ? step with { Samples = before!.Samples } : step;
+                before = step;
+                return wrong;
+            },
+        });
+        Assert.Equal(2, instances.Count);
+        Assert.Equal(undisturbed.Checkpoint, disturbed.Checkpoint);
+        var log = CheckpointValues.StepLog(disturbed.Folder);
+        Assert.All(log.GroupBy(step => step.Epoch), epoch => Assert.Equal(44, epoch.SelectMany(step => step.Samples).Distinct().Count()));
+        Assert.Equal(2 * 44, log.Sum(step => step.Samples.Length));
+    }
+
     [Fact]
     public async Task Run_EntriesEvicted_RecomputesThemAndGivesTheSameBytes()
     {

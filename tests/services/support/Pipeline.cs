@@ -64,6 +64,9 @@ internal sealed class Pipeline(ModelFolder model) : IDisposable
     /// <summary>Called on every applied step.</summary>
     public Action<StepApplied> OnApplied { get; set; } = _ => { };
 
+    /// <summary>Takes the place of a step message on its way to the trainer.</summary>
+    public Func<StepMessage, StepMessage> TamperStep { get; init; } = step => step;
+
     public string Folder => _folder.Path;
 
     /// <summary>The newest checkpoint: adapter, head, moments and position.</summary>
@@ -141,7 +144,7 @@ internal sealed class Pipeline(ModelFolder model) : IDisposable
             AssignmentSamples = 5,
             RepeatAfter = TimeSpan.FromMilliseconds(50),
         }),
-        control, Data, Data, Cache, Ledger, TimeProvider.System, NullLogger<CoordinatorService>.Instance);
+        control, Data, new TamperedSteps(Data, TamperStep), Cache, Ledger, TimeProvider.System, NullLogger<CoordinatorService>.Instance);
 
     private DeviceWorkerService Worker(InProcessControlPlane control) => new(
         new DeviceWorkerOptions
@@ -168,4 +171,9 @@ internal sealed class Pipeline(ModelFolder model) : IDisposable
     }
 
     private static string Name(int client) => $"client-{client + 1}";
+
+    private sealed class TamperedSteps(IStepPublisher publisher, Func<StepMessage, StepMessage> tamper) : IStepPublisher
+    {
+        public Task PublishAsync(StepMessage step, CancellationToken cancellationToken) => publisher.PublishAsync(tamper(step), cancellationToken);
+    }
 }
