@@ -16,8 +16,10 @@ namespace SplitFrozen.ActivationCache;
 /// <param name="maximumEvents">Events kept of a run, at least 20; beyond them the oldest leave, of whatever kind, a twentieth at a time.</param>
 public sealed class RedisRunStore(CacheConnection connection, TimeProvider time, int maximumEvents = 200_000)
 {
+    private const string SpecField = "spec";
     private const string StatusField = "status";
     private const string ReasonField = "reason";
+    private static readonly DateTimeOffset s_epoch = new(2025, 1, 1, 0, 0, 0, TimeSpan.Zero);
     private static readonly RedisKey Runs = "splitfrozen:runs";
     private static readonly RedisKey Open = "splitfrozen:runs:open";
     private static readonly RedisKey Starts = "splitfrozen:starts";
@@ -30,28 +32,31 @@ public sealed class RedisRunStore(CacheConnection connection, TimeProvider time,
     {
         ArgumentNullException.ThrowIfNull(spec);
         var now = time.GetUtcNow();
-        var transaction = _state.CreateTransaction();
-        transaction.AddCondition(Condition.KeyNotExists(Record(runId)));
-        _ = transaction.HashSetAsync(Record(runId), [
-            new("spec", JsonSerializer.Serialize(spec, ClusterApi.Json)),
-            new(StatusField, Text(RunStatus.Pending)),
-            new("created", Text(now)),
-            new("started", Text(now)),
-        ]);
-        _ = transaction.SortedSetAddAsync(Runs, runId, now.ToUnixTimeMilliseconds());
-        _ = transaction.SetAddAsync(Open, runId);
-        if (!await transaction.ExecuteAsync().WaitAsync(cancellationToken).ConfigureAwait(false))
+        var run = new StoredRun(runId, spec, RunStatus.Pending, now, now, 0, 0, 0, null, null, [], IsOpen: true);
+        if (!await AddAsync(run, firstEvent: 0, cancellationToken).ConfigureAwait(false))
         {
             throw new CacheException($"There is a run '{runId}' already.");
         }
     }
 
-    /// <summary>A run; null where there is none of that id.</summary>
+    /// <summary>Adds an open run again that the server has lost; false when it has not lost it.</summary>
+    /// <param name="run">The run as it was last read.</param>
+    /// <param name="firstEvent">Number of the next event, greater than any that was ever given: who follows the events misses none that way.</param>
+    /// <param name="cancellationToken">Gives up waiting.</param>
+    public Task<bool> RestoreAsync(StoredRun run, long firstEvent, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        return AddAsync(run, firstEvent, cancellationToken);
+    }
+
+    /// <summary>A run; null where there is none of that id, or the server has lost it.</summary>
     public async Task<StoredRun?> FindAsync(string runId, CancellationToken cancellationToken)
     {
         var open = _state.SetContainsAsync(Open, runId);
         var fields = await _state.HashGetAllAsync(Record(runId)).WaitAsync(cancellationToken).ConfigureAwait(false);
-        return fields.Length == 0 ? null : Read(runId, fields, await open.WaitAsync(cancellationToken).ConfigureAwait(false));
+
+        // A record without a spec holds only what was written to it since it was lost.
+        return Array.Exists(fields, field => field.Name == SpecField) ? Read(runId, fields, await open.WaitAsync(cancellationToken).ConfigureAwait(false)) : null;
     }
 
     /// <summary>All runs, the newest first.</summary>
@@ -124,9 +129,15 @@ public sealed class RedisRunStore(CacheConnection connection, TimeProvider time,
     public Task SetClientsAsync(string runId, IReadOnlyList<RunClient> clients, CancellationToken cancellationToken) =>
         SetAsync(runId, "clients", JsonSerializer.Serialize(clients, ClusterApi.Json), cancellationToken);
 
-    /// <summary>A number, greater than every earlier one, for a start of some run's coordinator.</summary>
-    public async Task<long> NextStartAsync(CancellationToken cancellationToken) =>
-        await _state.StringIncrementAsync(Starts).WaitAsync(cancellationToken).ConfigureAwait(false);
+    /// <summary>
+    /// A number, greater than every earlier one, for a start of some run's coordinator. It begins with the seconds since 2025, so that a
+    /// server that has lost everything still gives greater ones.
+    /// </summary>
+    public async Task<long> NextStartAsync(CancellationToken cancellationToken)
+    {
+        _ = _state.StringSetAsync(Starts, (long)(time.GetUtcNow() - s_epoch).TotalSeconds, when: When.NotExists);
+        return await _state.StringIncrementAsync(Starts).WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
 
     /// <summary>Appends an event, a line of JSON.</summary>
     public async Task AppendEventAsync(string runId, string line, CancellationToken cancellationToken)
@@ -166,6 +177,39 @@ public sealed class RedisRunStore(CacheConnection connection, TimeProvider time,
         }
     }
 
+    private async Task<bool> AddAsync(StoredRun run, long firstEvent, CancellationToken cancellationToken)
+    {
+        var record = Record(run.RunId);
+        var fields = new List<HashEntry>
+        {
+            new(SpecField, JsonSerializer.Serialize(run.Spec, ClusterApi.Json)),
+            new(StatusField, Text(run.Status)),
+            new("created", Text(run.Created)),
+            new("started", Text(run.Started)),
+            new("step", run.Step),
+            new("total_steps", run.TotalSteps),
+            new("failed_samples", run.FailedSamples),
+            new("clients", JsonSerializer.Serialize(run.Clients, ClusterApi.Json)),
+        };
+        if (run.Facts is not null)
+        {
+            fields.Add(new("facts", JsonSerializer.Serialize(run.Facts, ClusterApi.Json)));
+        }
+
+        if (run.Reason is not null)
+        {
+            fields.Add(new(ReasonField, run.Reason));
+        }
+
+        var transaction = _state.CreateTransaction();
+        transaction.AddCondition(Condition.HashNotExists(record, SpecField));
+        _ = transaction.HashSetAsync(record, [.. fields]);
+        _ = transaction.StringSetAsync(FirstEvent(run.RunId), firstEvent);
+        _ = transaction.SortedSetAddAsync(Runs, run.RunId, run.Created.ToUnixTimeMilliseconds());
+        _ = transaction.SetAddAsync(Open, run.RunId);
+        return await transaction.ExecuteAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
     private async Task SetAsync(string runId, string field, RedisValue value, CancellationToken cancellationToken) =>
         await _state.HashSetAsync(Record(runId), field, value).WaitAsync(cancellationToken).ConfigureAwait(false);
 
@@ -180,7 +224,7 @@ public sealed class RedisRunStore(CacheConnection connection, TimeProvider time,
         var values = fields.ToDictionary(field => field.Name.ToString(), field => field.Value.ToString(), StringComparer.Ordinal);
         return new StoredRun(
             runId,
-            Json<RunSpec>("spec") ?? throw new CacheException($"The record of run '{runId}' has no spec: the server has lost part of it."),
+            Json<RunSpec>(SpecField)!,
             Enum.Parse<RunStatus>(values[StatusField]), Time("created"), Time("started"), Number("step"), Number("total_steps"), Number("failed_samples"),
             values.GetValueOrDefault(ReasonField), Json<RunFacts>("facts"), Json<RunClient[]>("clients") ?? [], isOpen);
 

@@ -46,8 +46,9 @@ internal sealed class EventStream(RedisRunStore store, CoordinatorHostOptions op
                     return events;
                 }
 
-                // Read before the events: closed, with nothing after it, means that the last one was the end.
-                if (run is null || !run.IsOpen)
+                // Read before the events: closed, with nothing after it, means that the last one was the end. A run that is not there was
+                // there before: a store that has lost its data will soon be told it again.
+                if (run is { IsOpen: false })
                 {
                     return null;
                 }

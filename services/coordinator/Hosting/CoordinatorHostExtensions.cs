@@ -34,6 +34,7 @@ public static class CoordinatorHostExtensions
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<CoordinatorHostOptions>().DeviceLease));
         services.AddSingleton<RunServices>();
         services.AddSingleton<EventStream>();
+        services.AddSingleton<KnownRuns>();
         services.AddSingleton<RunSupervisor>();
         services.AddHostedService(provider => provider.GetRequiredService<RunSupervisor>());
         services.ConfigureHttpJsonOptions(json => ClusterApi.Configure(json.SerializerOptions));

@@ -8,7 +8,7 @@ namespace SplitFrozen.Coordinator.Hosting;
 /// Works on all runs while this process holds the lease <c>coordinator</c>; otherwise it waits for the lease. It stops all work before a
 /// lease that it cannot extend could be another's.
 /// </summary>
-internal sealed class RunSupervisor(RunServices services, RedisLeases leases, ILogger<RunSupervisor> logger) : BackgroundService
+internal sealed class RunSupervisor(RunServices services, KnownRuns runs, RedisLeases leases, ILogger<RunSupervisor> logger) : BackgroundService
 {
     private const string LeaseName = "coordinator";
 
@@ -30,6 +30,7 @@ internal sealed class RunSupervisor(RunServices services, RedisLeases leases, IL
         {
             try
             {
+                await runs.OpenAsync(restore: false, stoppingToken).ConfigureAwait(false);
                 if (await leases.TryTakeAsync(LeaseName, _owner, services.Options.LeaseTime, stoppingToken).ConfigureAwait(false) is { } lease)
                 {
                     await HoldAsync(lease, stoppingToken).ConfigureAwait(false);
@@ -157,7 +158,7 @@ internal sealed class RunSupervisor(RunServices services, RedisLeases leases, IL
             works.Remove(runId);
         }
 
-        foreach (var run in await services.Store.ListOpenAsync(cancellationToken).ConfigureAwait(false))
+        foreach (var run in await runs.OpenAsync(restore: true, cancellationToken).ConfigureAwait(false))
         {
             if (!works.TryGetValue(run.RunId, out var current))
             {

@@ -216,6 +216,36 @@ public sealed class CoordinatorHostTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task StoreLosesItsData_TheRunIsToldAgainAndTrainsOnce()
+    {
+        var host = await HostAsync();
+        Device("d1");
+        var gate = new TaskCompletionSource();
+        var reached = new TaskCompletionSource();
+        _trainer.BeforeStep = step => StopAt(step, 4, reached, gate.Task);
+        var runId = await SubmitAsync(host);
+        await reached.Task.WaitAsync(Deadline.Limit, Token);
+        using var limit = Deadline.Token();
+        var watching = host.EventsAsync(runId, after: null, limit.Token);
+        await using var raw = await StackExchange.Redis.ConnectionMultiplexer.ConnectAsync(_server.ConnectionString);
+        await foreach (var key in raw.GetServers()[0].KeysAsync())
+        {
+            await raw.GetDatabase().KeyDeleteAsync(key);
+        }
+
+        gate.SetResult();
+
+        await FinishAsync(host, runId);
+        AssertExactlyOnce();
+        var run = await host.RunAsync(runId);
+        Assert.Equal(Spec().Name, run.Spec.Name);
+        Assert.Equal(FakeDevice.Fingerprint, run.Facts?.ModelFingerprint);
+
+        // Who watched before sees the end too: the numbers of events only grow.
+        Assert.Equal("finished", Assert.IsType<RunEndedEvent>((await watching)[^1].Event).Status);
+    }
+
+    [Fact]
     public async Task DeviceGoes_ItsClientsAreDealtToAnother()
     {
         var host = await HostAsync();
