@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Http.Json;
 using SplitFrozen.Contracts.Api;
+using SplitFrozen.Contracts.RunSpecification;
 
 namespace SplitFrozen.TestServers;
 
@@ -76,6 +77,16 @@ public sealed class Cluster : IAsyncDisposable
         return submitted.Output.Trim();
     }
 
+    /// <summary>Hands a spec in as soon as the coordinator answers.</summary>
+    public async Task<string> SubmitAsync(RunSpec spec, CancellationToken cancellationToken)
+    {
+        RunAccepted? accepted = null;
+        await UntilAsync(
+            async () => (accepted = await TrySubmitAsync(spec, cancellationToken).ConfigureAwait(false)) is not null,
+            () => "the coordinator takes the run", cancellationToken).ConfigureAwait(false);
+        return accepted!.RunId;
+    }
+
     /// <summary>The run as the coordinator tells it; null while it does not answer.</summary>
     public async Task<RunDetail?> RunAsync(string runId, CancellationToken cancellationToken)
     {
@@ -136,6 +147,19 @@ public sealed class Cluster : IAsyncDisposable
         await Broker.DisposeAsync().ConfigureAwait(false);
         _http.Dispose();
         _folder.Delete(recursive: true);
+    }
+
+    private async Task<RunAccepted?> TrySubmitAsync(RunSpec spec, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var response = await _http.PostAsJsonAsync($"{Address}/api/runs", spec, ClusterApi.Json, cancellationToken).ConfigureAwait(false);
+            return await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<RunAccepted>(ClusterApi.Json, cancellationToken).ConfigureAwait(false);
+        }
+        catch (HttpRequestException exception) when (exception.StatusCode is null)
+        {
+            return null;
+        }
     }
 
     private IEnumerable<Service> Make()

@@ -1,0 +1,6 @@
+namespace SplitFrozen.Bench;
+
+internal static class RunTime
+{
+    internal static Task RunAsync(TextWriter output) => output.WriteLineAsync("x");
+}
