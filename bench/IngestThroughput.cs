@@ -17,6 +17,7 @@ internal static class IngestThroughput
     private const int Tokens = 40;
     private const int Width = 768;
     private const int Rounds = 9;
+    private const int WarmUpRounds = 6;
     private const int Publishers = 4;
 
     internal static async Task RunAsync(TextWriter output)
@@ -39,7 +40,7 @@ internal static class IngestThroughput
 
     private static async Task MeasureAsync(Cluster cluster, Recording recording, TextWriter output, CancellationToken cancellationToken)
     {
-        const int RowsPerClient = (Rounds + 1) * BodiesPerClient * SamplesPerBody;
+        const int RowsPerClient = (WarmUpRounds + Rounds) * BodiesPerClient * SamplesPerBody;
         var bare = await BareBroker.StartAsync(cluster.Broker.ConnectionString, Clients, cancellationToken).ConfigureAwait(false);
         await using (bare.ConfigureAwait(false))
         {
@@ -54,10 +55,10 @@ internal static class IngestThroughput
                 var (bareRates, rates, share, processor) = (new double[Rounds], new double[Rounds], new double[Rounds], new double[Rounds]);
                 Machine.Share? watch = null;
 
-                // The first round makes the code warm and counts for nothing.
-                for (var round = -1; round < Rounds; round++)
+                // The first rounds make the code warm and count for nothing.
+                for (var round = -WarmUpRounds; round < Rounds; round++)
                 {
-                    var bodies = Bodies(run, recording, round + 1);
+                    var bodies = Bodies(run, recording, round + WarmUpRounds);
                     var megabytes = bodies.Sum(item => item.Body.Length) / 1e6;
                     var bareTime = await bare.RunAsync(bodies, cancellationToken).ConfigureAwait(false);
                     var before = cluster.Coordinator.ProcessorTime;

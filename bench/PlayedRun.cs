@@ -147,7 +147,7 @@ internal sealed class PlayedRun : IAsyncDisposable
         Name = Device,
         Model = new ModelSpec { Path = Device, Boundary = _recording.Cut },
         Lora = new LoraSpec { Targets = ["c_attn"] },
-        Task = new TaskSpec { Kind = "sst2", Train = Device, Evaluation = Device },
+        Task = new TaskSpec { Kind = "sst2", Train = "bench.tsv", Evaluation = "bench.tsv" },
         Clients = new ClientsSpec { Count = _clients.Length },
         Training = new TrainingSpec { BatchSize = BatchSize },
     };

@@ -192,7 +192,7 @@ internal sealed class ActivationIngest(
 
         var entries = ActivationBatchCodec.EncodeCacheEntries(batch);
         var samples = batch.SampleIds;
-        await Task.WhenAll(samples.Select((id, i) => cache.StoreAsync(directory.Key(directory[id]), entries[i], cancellationToken))).ConfigureAwait(false);
+        await cache.StoreAsync([.. samples.Select((id, i) => new CacheEntry(directory.Key(directory[id]), entries[i]))], cancellationToken).ConfigureAwait(false);
         await ledger.RecordIngestedAsync(options.RunId, [.. samples.Select(id => id.Value)], cancellationToken).ConfigureAwait(false);
         report(new SamplesIngested(clientId, samples));
         await delivery.AcknowledgeAsync(cancellationToken).ConfigureAwait(false);

@@ -78,6 +78,7 @@ public sealed class Cluster : IAsyncDisposable
     }
 
     /// <summary>Hands a spec in as soon as the coordinator answers.</summary>
+    /// <exception cref="InvalidOperationException">The spec is refused.</exception>
     public async Task<string> SubmitAsync(RunSpec spec, CancellationToken cancellationToken)
     {
         RunAccepted? accepted = null;
@@ -154,9 +155,11 @@ public sealed class Cluster : IAsyncDisposable
         try
         {
             using var response = await _http.PostAsJsonAsync($"{Address}/api/runs", spec, ClusterApi.Json, cancellationToken).ConfigureAwait(false);
-            return await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<RunAccepted>(ClusterApi.Json, cancellationToken).ConfigureAwait(false);
+            return response.IsSuccessStatusCode
+                ? await response.Content.ReadFromJsonAsync<RunAccepted>(ClusterApi.Json, cancellationToken).ConfigureAwait(false)
+                : throw new InvalidOperationException($"The run is refused: {await response.Content.ReadAsStringAsync(cancellationToken).ConfigureAwait(false)}");
         }
-        catch (HttpRequestException exception) when (exception.StatusCode is null)
+        catch (HttpRequestException)
         {
             return null;
         }
