@@ -17,7 +17,7 @@ internal static class IngestThroughput
     private const int Tokens = 40;
     private const int Width = 768;
     private const int Rounds = 9;
-    private const int WarmUpRounds = 6;
+    private const int WarmUpRounds = 16;
     private const int Publishers = 4;
 
     internal static async Task RunAsync(TextWriter output)

@@ -91,7 +91,7 @@ public sealed record CoordinatorOptions
     public int Prefetch { get; init; } = 2;
 
     /// <summary>Messages validated and stored at the same time.</summary>
-    public int IngestConcurrency { get; init; } = 2;
+    public int IngestConcurrency { get; init; } = 4;
 
     /// <summary>How long to wait for all clients to register; null waits for ever.</summary>
     public TimeSpan? RegistrationDeadline { get; init; } = TimeSpan.FromMinutes(5);
