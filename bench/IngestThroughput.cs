@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.TestServers;
 
@@ -18,7 +17,6 @@ internal static class IngestThroughput
     private const int Width = 768;
     private const int Rounds = 9;
     private const int WarmUpRounds = 16;
-    private const int Publishers = 4;
 
     internal static async Task RunAsync(TextWriter output)
     {
@@ -47,7 +45,7 @@ internal static class IngestThroughput
             var run = await PlayedRun.StartAsync(cluster, recording, Clients, RowsPerClient, cancellationToken).ConfigureAwait(false);
             await using (run.ConfigureAwait(false))
             {
-                var body = recording.Body(run.RunId, "client-1", [.. run.Rows(0).Take(SamplesPerBody).Select(SampleId.Training)]).Length;
+                var body = recording.Body(run.RunId, 0, [.. run.Rows(0).Take(SamplesPerBody).Select(SampleId.Training)]).Length;
                 await output.WriteLineAsync(
                     $"ingest: {Clients} clients x {BodiesPerClient} bodies of {body / 1e6:F2} MB ({SamplesPerBody} samples x {Tokens} tokens x {Width}, f16) a round; medians of {Rounds}").ConfigureAwait(false);
                 await output.WriteLineAsync($"{Machine.Description}; {bare.Version}, classic durable queues; {await Machine.VersionOfAsync("redis-server").ConfigureAwait(false)}, append-only, fsync every second").ConfigureAwait(false);
@@ -62,7 +60,7 @@ internal static class IngestThroughput
                     var megabytes = bodies.Sum(item => item.Body.Length) / 1e6;
                     var bareTime = await bare.RunAsync(bodies, cancellationToken).ConfigureAwait(false);
                     var before = cluster.Coordinator.ProcessorTime;
-                    var time = await IngestAsync(run, bodies, cancellationToken).ConfigureAwait(false);
+                    var time = await run.SendAsync(bodies, (long)bodies.Length * SamplesPerBody, cancellationToken).ConfigureAwait(false);
                     if (round < 0)
                     {
                         watch = Machine.Watch();
@@ -90,22 +88,7 @@ internal static class IngestThroughput
         {
             var first = ((round * BodiesPerClient) + i) * SamplesPerBody;
             return (client, recording.Body(
-                run.RunId, Contracts.Messages.ClientNames.Of(client), [.. run.Rows(client).Skip(first).Take(SamplesPerBody).Select(SampleId.Training)]));
+                run.RunId, client, [.. run.Rows(client).Skip(first).Take(SamplesPerBody).Select(SampleId.Training)]));
         })),
     ];
-
-    private static async Task<TimeSpan> IngestAsync(PlayedRun run, (int Client, byte[] Body)[] bodies, CancellationToken cancellationToken)
-    {
-        var clock = Stopwatch.StartNew();
-        var ingested = run.IngestedAsync((long)bodies.Length * SamplesPerBody, cancellationToken);
-        await Task.WhenAll(Enumerable.Range(0, Publishers).Select(async publisher =>
-        {
-            for (var i = publisher; i < bodies.Length; i += Publishers)
-            {
-                await run.PublishAsync(bodies[i].Client, bodies[i].Body, cancellationToken).ConfigureAwait(false);
-            }
-        })).ConfigureAwait(false);
-        await ingested.ConfigureAwait(false);
-        return clock.Elapsed;
-    }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging.Abstractions;
 using RabbitMQ.Client;
@@ -73,10 +74,25 @@ internal sealed class PlayedRun : IAsyncDisposable
     /// <summary>Rows of a client, one after another.</summary>
     public IEnumerable<int> Rows(int client) => Enumerable.Range(client * _rowsPerClient, _rowsPerClient);
 
-    /// <summary>Publishes a body as a device does: durably, confirmed, again and later where the queue is full.</summary>
-    public async Task PublishAsync(int client, ReadOnlyMemory<byte> body, CancellationToken cancellationToken) =>
-        await _untilConfirmed.ExecuteAsync(
-            async token => await _data.PublishAsync(RunId, _clients[client], body, token).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+    /// <summary>Publishes bodies as devices do, and waits until they are taken in.</summary>
+    /// <param name="bodies">Bodies with the index of their client.</param>
+    /// <param name="samples">Samples in all of them.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>Time from the first publish to the last acknowledgement.</returns>
+    public async Task<TimeSpan> SendAsync(IReadOnlyList<(int Client, byte[] Body)> bodies, long samples, CancellationToken cancellationToken)
+    {
+        var clock = Stopwatch.StartNew();
+        var ingested = IngestedAsync(samples, cancellationToken);
+        await Task.WhenAll(Enumerable.Range(0, Publishers).Select(async publisher =>
+        {
+            for (var i = publisher; i < bodies.Count; i += Publishers)
+            {
+                await PublishAsync(_clients[bodies[i].Client], bodies[i].Body, cancellationToken).ConfigureAwait(false);
+            }
+        })).ConfigureAwait(false);
+        await ingested.ConfigureAwait(false);
+        return clock.Elapsed;
+    }
 
     /// <summary>From now on counts what is taken in; completes when the coordinator has acknowledged that many samples.</summary>
     public Task IngestedAsync(long samples, CancellationToken cancellationToken)
@@ -165,6 +181,11 @@ internal sealed class PlayedRun : IAsyncDisposable
     private ValueTask RegisterAsync(string client, ManifestEntry[] manifest, CancellationToken cancellationToken) =>
         _control.PublishAsync(new ClientRegistered(RunId, client, Device, _recording.Fingerprint, _recording.Cut, manifest, null), cancellationToken);
 
+    /// <summary>Durably, confirmed, again and later where the queue is full.</summary>
+    private async Task PublishAsync(string clientId, ReadOnlyMemory<byte> body, CancellationToken cancellationToken) =>
+        await _untilConfirmed.ExecuteAsync(
+            async token => await _data.PublishAsync(RunId, clientId, body, token).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+
     private async Task BeatAsync()
     {
         using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1));
@@ -180,7 +201,7 @@ internal sealed class PlayedRun : IAsyncDisposable
         await foreach (var work in _work.Reader.ReadAllAsync(_stop.Token).ConfigureAwait(false))
         {
             var body = _recording.Body(RunId, work.ClientId, work.Samples);
-            await PublishAsync(ClientNames.IndexOf(work.ClientId)!.Value, body, _stop.Token).ConfigureAwait(false);
+            await PublishAsync(work.ClientId, body, _stop.Token).ConfigureAwait(false);
             await _control.PublishAsync(
                 new DeviceProgress(RunId, work.ClientId, work.Samples.Length, 1, 1, body.Length, TimeSpan.Zero), _stop.Token).ConfigureAwait(false);
             await _control.PublishAsync(new WorkFinished(RunId, work.ClientId, work.Sequence), _stop.Token).ConfigureAwait(false);

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.IO.Hashing;
 using System.Text;
 using SplitFrozen.Contracts.Determinism;
@@ -18,6 +19,10 @@ namespace SplitFrozen.Bench;
 /// </summary>
 internal sealed class Recording
 {
+    private const string BaseModel = "base-model";
+    private const int DemoBoundary = 2;
+    private const int DemoClasses = 2;
+
     private readonly (int Length, int Label, ReadOnlyMemory<byte> States)[] _samples;
 
     private Recording(string fingerprint, int width, int cut, int labelBound, (int Length, int Label, ReadOnlyMemory<byte> States)[] samples) =>
@@ -42,26 +47,43 @@ internal sealed class Recording
         return new Recording(new string('b', 64), width, 6, 2, [.. Enumerable.Range(0, samples).Select(i => (length, i % 2, States(random, width * length)))]);
     }
 
-    /// <summary>The sample model's own hidden states of the first sentences of the demo, at cut 2 in float16.</summary>
+    /// <summary>The sample model's own hidden states of the first sentences of the demo, at its cut and in float16.</summary>
     public static async Task<Recording> OfDemoAsync(string samplesFolder, int samples)
     {
-        const int Boundary = 2;
-        const int Classes = 2;
-        var path = Path.Combine(samplesFolder, "base-model");
+        var path = Path.Combine(samplesFolder, BaseModel);
         using var model = ModelFolder.Open(path);
-        var task = new TaskSpec { Kind = "classification", Train = "demo/train.csv", Evaluation = "demo/held_out.csv", TextColumns = ["text"], TargetColumn = "label", TrainLimit = samples };
-        var data = TaskData.Load(task, samplesFolder, TokenizerFolder.Open(path), model.Config.MaximumPositions);
+        var data = Demo(samplesFolder, model);
         using var compute = new ComputeThread("recording", 1);
         return await compute.RunAsync(() =>
         {
-            using var encoder = FrozenEncoder.Open(model, Boundary);
-            return new Recording(model.Fingerprint, model.Config.Width, Boundary, Classes, [.. data.Train.Select(sample =>
-            {
-                using var layout = new SequenceLayout([sample.Tokens.Length]);
-                using var hidden = encoder.Encode(sample.Tokens, layout);
-                return (sample.Tokens.Length, sample.Class, (ReadOnlyMemory<byte>)HiddenStateCodec.Encode(hidden, WireType.Float16).States);
-            })]);
+            using var encoder = FrozenEncoder.Open(model, DemoBoundary);
+            return new Recording(model.Fingerprint, model.Config.Width, DemoBoundary, DemoClasses, [.. data.Train.Take(samples).Select(sample =>
+                (sample.Tokens.Length, sample.Class, (ReadOnlyMemory<byte>)Forward(encoder, [sample])))]);
         }).ConfigureAwait(false);
+    }
+
+    /// <summary>Seconds that the frozen blocks take for all sentences of the demo, training and held-out, on one thread in the device's micro-batches.</summary>
+    public static async Task<double> MeasureForwardAsync(string samplesFolder, CancellationToken cancellationToken)
+    {
+        var path = Path.Combine(samplesFolder, BaseModel);
+        using var model = ModelFolder.Open(path);
+        var data = Demo(samplesFolder, model);
+        using var compute = new ComputeThread("device", 1);
+        return await compute.RunAsync(
+            () =>
+            {
+                using var encoder = FrozenEncoder.Open(model, DemoBoundary);
+                var microBatches = data.Evaluation.Concat(data.Train).Chunk(new DeviceSpec().MicroBatch).ToArray();
+                Forward(encoder, microBatches[0]);
+                var clock = Stopwatch.StartNew();
+                foreach (var microBatch in microBatches)
+                {
+                    Forward(encoder, microBatch);
+                }
+
+                return clock.Elapsed.TotalSeconds;
+            },
+            cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>The manifest of some training rows. The run's name is in the digests: no other run finds its entries.</summary>
@@ -70,6 +92,9 @@ internal sealed class Recording
         var run = XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(runId));
         return [.. rows.Select(row => new ManifestEntry(SampleId.Training(row), Of(row).Length, new ContentDigest(new UInt128(run, (ulong)row))))];
     }
+
+    /// <summary>The message body of some rows of a client, by its index.</summary>
+    public byte[] Body(string runId, int client, IReadOnlyList<SampleId> ids) => Body(runId, ClientNames.Of(client), ids);
 
     /// <summary>The message body of some rows of a client.</summary>
     public byte[] Body(string runId, string clientId, IReadOnlyList<SampleId> ids)
@@ -89,6 +114,18 @@ internal sealed class Recording
             Lengths = Array.ConvertAll(samples, sample => sample.Length), SampleIds = [.. ids], Labels = Array.ConvertAll(samples, sample => sample.Label),
             LabelsPerToken = false, HiddenStates = states,
         });
+    }
+
+    private static LoadedTask Demo(string samplesFolder, ModelFolder model) => TaskData.Load(
+        new TaskSpec { Kind = "classification", Train = "demo/train.csv", Evaluation = "demo/held_out.csv", TextColumns = ["text"], TargetColumn = "label" },
+        samplesFolder, TokenizerFolder.Open(Path.Combine(samplesFolder, BaseModel)), model.Config.MaximumPositions);
+
+    /// <summary>Runs on a compute thread.</summary>
+    private static byte[] Forward(FrozenEncoder encoder, EncodedSample[] samples)
+    {
+        using var layout = new SequenceLayout(Array.ConvertAll(samples, sample => sample.Tokens.Length));
+        using var hidden = encoder.Encode([.. samples.SelectMany(sample => sample.Tokens)], layout);
+        return HiddenStateCodec.Encode(hidden, WireType.Float16).States;
     }
 
     private (int Length, int Label, ReadOnlyMemory<byte> States) Of(int row) => _samples[row % _samples.Length];

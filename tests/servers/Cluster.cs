@@ -68,11 +68,14 @@ public sealed class Cluster : IAsyncDisposable
         Programs.CommandAsync(new Dictionary<string, string> { ["SPLITFROZEN_COORDINATOR"] = Address }, cancellationToken, arguments);
 
     /// <summary>Hands a spec in as soon as the coordinator answers.</summary>
-    public async Task<string> SubmitAsync(string spec, CancellationToken cancellationToken)
+    /// <param name="spec">The file.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="arguments">More arguments of the command.</param>
+    public async Task<string> SubmitAsync(string spec, CancellationToken cancellationToken, params string[] arguments)
     {
         var submitted = (Code: 2, Output: "", Error: "");
         await UntilAsync(
-            async () => (submitted = await CommandAsync(cancellationToken, "submit", spec).ConfigureAwait(false)).Code == 0,
+            async () => (submitted = await CommandAsync(cancellationToken, ["submit", spec, .. arguments]).ConfigureAwait(false)).Code == 0,
             () => $"the coordinator takes the run: {submitted.Error}", cancellationToken).ConfigureAwait(false);
         return submitted.Output.Trim();
     }

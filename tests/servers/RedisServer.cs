@@ -101,6 +101,22 @@ public sealed class RedisServer : IAsyncDisposable
         }
     }
 
+    /// <summary>Deletes the keys that begin with a text, while the server runs.</summary>
+    public async Task DeleteAsync(string prefix, CancellationToken cancellationToken)
+    {
+        using var client = new TcpClient();
+        await client.ConnectAsync("127.0.0.1", _port, cancellationToken).ConfigureAwait(false);
+        var script = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end return 'OK'";
+        string[] command = ["EVAL", script, "0", prefix + "*"];
+        var request = $"*{command.Length}\r\n" + string.Concat(command.Select(part => $"${part.Length}\r\n{part}\r\n"));
+        await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(request), cancellationToken).ConfigureAwait(false);
+        using var reader = new StreamReader(client.GetStream());
+        if (await reader.ReadLineAsync(cancellationToken).ConfigureAwait(false) is var answer && answer != "$2")
+        {
+            throw new InvalidOperationException($"The keys '{prefix}*' were not deleted: {answer}");
+        }
+    }
+
     /// <summary>Removes the data of a stopped server: its next start begins empty.</summary>
     public void WipeData()
     {
