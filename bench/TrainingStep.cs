@@ -69,9 +69,9 @@ internal static class TrainingStep
         }
 
         var had = (Process.GetCurrentProcess().TotalProcessorTime - processor).TotalSeconds / clock.Elapsed.TotalSeconds / threads;
-        var milliseconds = Median(steps);
+        var milliseconds = Machine.Median(steps);
         var rate = UsefulFlops() / milliseconds / 1e6;
-        var (narrowRate, wideRate) = (Median(narrowRates), Median(wideRates));
+        var (narrowRate, wideRate) = (Machine.Median(narrowRates), Machine.Median(wideRates));
         var share = rate / ((narrowRate + wideRate) / 2);
         return $"{threads,7}  {milliseconds,7:F0}  {parts[0] / Rounds,7:F0}  {parts[1] / Rounds,4:F0}  {parts[2] / Rounds,4:F0}  {parts[3] / Rounds,5:F1}  "
             + $"{_lengths.Sum() / milliseconds * 1e3,8:F0}  {rate,7:F0}  {narrowRate,14:F0}  {wideRate,8:F0}  {share,6:P0}  {Math.Min(had, 1),7:P0}";
@@ -90,12 +90,6 @@ internal static class TrainingStep
         var backward = (Blocks * 2 * attention) + ((Blocks - 1) * (queryKeyValue + rest)) + lastRows;
         var adapters = Blocks * 3 * 2 * tokens * Rank * (width + (3 * width));
         return forward + backward + adapters;
-    }
-
-    private static double Median(double[] values)
-    {
-        var sorted = values.Order().ToArray();
-        return sorted[sorted.Length / 2];
     }
 
     private sealed class Linear(long outWidth) : IDisposable

@@ -119,8 +119,8 @@ public sealed record MessageRejected(string RunId, string ClientId, string Reaso
 /// <summary>What the coordinator took in: for per-client figures.</summary>
 /// <param name="RunId">The run.</param>
 /// <param name="ClientId">The client.</param>
-/// <param name="Samples">Samples validated and cached from one message.</param>
-/// <param name="Bytes">Bytes of the message body.</param>
+/// <param name="Samples">Samples validated and cached, of one message or of several.</param>
+/// <param name="Bytes">Bytes of the message bodies.</param>
 public sealed record ActivationsIngested(string RunId, string ClientId, int Samples, long Bytes) : IRunMessage;
 
 /// <summary>The coordinator starts a run's data flow: how much is cached already and how much devices must compute.</summary>

@@ -1,13 +1,21 @@
 namespace SplitFrozen.ActivationCache;
 
+/// <summary>One sample's activations for the cache.</summary>
+/// <param name="Key">Text form of its <see cref="Contracts.Wire.ActivationKey"/>.</param>
+/// <param name="Bytes">The encoded activation batch of that sample.</param>
+public readonly record struct CacheEntry(string Key, ReadOnlyMemory<byte> Bytes);
+
 /// <summary>
 /// Activations by content key, one entry per sample: an encoded activation batch of that one sample, without run and
 /// client. Bounded in bytes; an entry may be evicted at any time, and its device is then asked again.
 /// </summary>
 public interface IActivationCache
 {
-    /// <summary>Stores one entry; storing the same key again is harmless, and repairs an entry that was damaged.</summary>
-    Task StoreAsync(string key, ReadOnlyMemory<byte> entry, CancellationToken cancellationToken);
+    /// <summary>
+    /// Stores entries, all of one message at once; storing the same key again is harmless, and repairs an entry that was damaged. Their bytes
+    /// stay untouched until the task completes.
+    /// </summary>
+    Task StoreAsync(IReadOnlyList<CacheEntry> entries, CancellationToken cancellationToken);
 
     /// <summary>Reads entries in the order of <paramref name="keys"/>; null where a key is not there.</summary>
     Task<byte[]?[]> FetchAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken);

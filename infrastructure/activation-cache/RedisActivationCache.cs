@@ -44,28 +44,37 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
         (long)await _state.StringGetAsync(Bytes).WaitAsync(cancellationToken).ConfigureAwait(false);
 
     /// <inheritdoc/>
-    public async Task StoreAsync(string key, ReadOnlyMemory<byte> entry, CancellationToken cancellationToken)
+    /// <remarks>Four round trips to the server, whatever the number of entries.</remarks>
+    public async Task StoreAsync(IReadOnlyList<CacheEntry> entries, CancellationToken cancellationToken)
     {
-        ArgumentException.ThrowIfNullOrEmpty(key);
-        var size = entry.Length + OverheadBytes;
-        var number = await _state.StringIncrementAsync(Written).WaitAsync(cancellationToken).ConfigureAwait(false);
+        ArgumentNullException.ThrowIfNull(entries);
+        if (entries.Count == 0)
+        {
+            return;
+        }
 
-        // Record and count come before the entry: were it the other way round, a crash between them would leave an entry that nothing ever evicts.
-        var record = _state.StringSetAsync(Record(number), $"{size} {key}");
-        var bytes = await _state.StringIncrementAsync(Bytes, size).WaitAsync(cancellationToken).ConfigureAwait(false);
-        await record.WaitAsync(cancellationToken).ConfigureAwait(false);
-        if (!await _blobs.StringSetAsync(key, entry, when: When.NotExists).WaitAsync(cancellationToken).ConfigureAwait(false))
+        var last = await _state.StringIncrementAsync(Written, entries.Count).WaitAsync(cancellationToken).ConfigureAwait(false);
+        RedisKey[] records = [.. Enumerable.Range(0, entries.Count).Select(i => Record(last - entries.Count + 1 + i))];
+
+        // Records and count come before the entries: were it the other way round, a crash between them would leave entries that nothing ever evicts.
+        var recorded = _state.StringSetAsync([.. entries.Select((entry, i) => KeyValuePair.Create(records[i], (RedisValue)$"{Size(entry)} {entry.Key}"))]);
+        var bytes = await _state.StringIncrementAsync(Bytes, entries.Sum(Size)).WaitAsync(cancellationToken).ConfigureAwait(false);
+        await recorded.WaitAsync(cancellationToken).ConfigureAwait(false);
+        var isNew = await Task.WhenAll(entries.Select(entry => _blobs.StringSetAsync(entry.Key, entry.Bytes, when: When.NotExists)))
+            .WaitAsync(cancellationToken).ConfigureAwait(false);
+        var created = Enumerable.Range(0, entries.Count).Where(i => isNew[i]).ToArray();
+        if (created.Length < entries.Count)
         {
-            // Written again all the same: an entry that was damaged is asked for anew, and this is what repairs it.
-            await Task.WhenAll(_state.KeyDeleteAsync(Record(number)), _state.StringDecrementAsync(Bytes, size), _blobs.StringSetAsync(key, entry))
-                .WaitAsync(cancellationToken).ConfigureAwait(false);
+            int[] known = [.. Enumerable.Range(0, entries.Count).Where(i => !isNew[i])];
+            await RepairAsync([.. known.Select(i => entries[i])], [.. known.Select(i => records[i])]).WaitAsync(cancellationToken).ConfigureAwait(false);
         }
-        else if (!await _state.KeyExistsAsync(Record(number)).WaitAsync(cancellationToken).ConfigureAwait(false))
+
+        if (created.Length > 0 && await _state.KeyExistsAsync([.. created.Select(i => records[i])]).WaitAsync(cancellationToken).ConfigureAwait(false) < created.Length)
         {
-            // Evicted between its record and itself: its bytes are no longer counted, so it must not stay.
-            await _blobs.KeyDeleteAsync(key).WaitAsync(cancellationToken).ConfigureAwait(false);
+            await RemoveEvictedAsync([.. created.Select(i => (records[i], (RedisKey)entries[i].Key))]).WaitAsync(cancellationToken).ConfigureAwait(false);
         }
-        else if (bytes > _maximumBytes)
+
+        if (created.Length > 0 && bytes > _maximumBytes)
         {
             await EvictAsync(cancellationToken).ConfigureAwait(false);
         }
@@ -95,6 +104,23 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _evicting.Dispose();
+
+    private static long Size(CacheEntry entry) => entry.Bytes.Length + OverheadBytes;
+
+    /// <summary>Writes again what was there: an entry that was damaged is asked for anew, and this is what repairs it. It keeps its first record.</summary>
+    private Task RepairAsync(CacheEntry[] entries, RedisKey[] records) => Task.WhenAll(
+        [
+            _state.KeyDeleteAsync(records),
+            _state.StringDecrementAsync(Bytes, entries.Sum(Size)),
+            .. entries.Select(entry => _blobs.StringSetAsync(entry.Key, entry.Bytes)),
+        ]);
+
+    /// <summary>Removes what was evicted between its record and itself: its bytes are no longer counted, so it must not stay.</summary>
+    private async Task RemoveEvictedAsync((RedisKey Record, RedisKey Key)[] created)
+    {
+        var there = await Task.WhenAll(created.Select(entry => _state.KeyExistsAsync(entry.Record))).ConfigureAwait(false);
+        await _blobs.KeyDeleteAsync([.. created.Where((_, i) => !there[i]).Select(entry => entry.Key)]).ConfigureAwait(false);
+    }
 
     private static RedisKey Record(long number) => $"activations:record:{number.ToString(CultureInfo.InvariantCulture)}";
 

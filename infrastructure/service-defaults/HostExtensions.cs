@@ -14,6 +14,12 @@ public static class HostExtensions
     private const string EndpointVariable = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
     /// <summary>
+    /// A service's arguments, with one more that leaves its settings as they are at the start. No service looks at them again, and the watcher
+    /// that a host puts on them watches everything below the working folder: where a cache writes its file there, it wakes for every write.
+    /// </summary>
+    public static string[] WithFixedSettings(string[] arguments) => [.. arguments, "--hostBuilder:reloadConfigOnChange=false"];
+
+    /// <summary>
     /// Registers the clock and, where <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> is set, traces, metrics and logs over OTLP. Without
     /// an endpoint nothing is collected, and spans cost nothing.
     /// </summary>

@@ -10,8 +10,8 @@ namespace SplitFrozen.Transport;
 internal sealed class ResilientCache(IActivationCache cache, IRunLedger ledger, ResiliencePipeline pipeline) : IActivationCache, IRunLedger
 {
     /// <inheritdoc/>
-    public Task StoreAsync(string key, ReadOnlyMemory<byte> entry, CancellationToken cancellationToken) =>
-        ExecuteAsync(token => cache.StoreAsync(key, entry, token), cancellationToken);
+    public Task StoreAsync(IReadOnlyList<CacheEntry> entries, CancellationToken cancellationToken) =>
+        ExecuteAsync(token => cache.StoreAsync(entries, token), cancellationToken);
 
     /// <inheritdoc/>
     public Task<byte[]?[]> FetchAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>

@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Contracts.Wire;
@@ -27,11 +28,15 @@ internal sealed class ActivationIngest(
     Action<object> report,
     ILogger logger) : IDisposable
 {
+    private const int MaximumAnnouncements = 1024;
+
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _work = new(0);
     private readonly DeficitRoundRobin<string> _scheduler = new(1 << 20);
     private readonly Dictionary<string, ClientQueue> _queues = [];
     private readonly Queue<(ClientQueue Queue, IActivationDelivery Delivery)> _found = [];
+    private readonly Channel<ActivationsIngested> _announcements = Channel.CreateBounded<ActivationsIngested>(
+        new BoundedChannelOptions(MaximumAnnouncements) { SingleReader = true });
 
     /// <summary>Serves the queues of all clients until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -42,6 +47,7 @@ internal sealed class ActivationIngest(
             await ServiceTasks.RunAsync(
                 ServeAsync,
                 Enumerable.Repeat<Func<CancellationToken, Task>>(ServeAsync, options.IngestConcurrency - 1)
+                    .Append(AnnounceAsync)
                     .Concat(_queues.Values.Select<ClientQueue, Func<CancellationToken, Task>>(queue => token => WatchAsync(queue, token))),
                 cancellationToken).ConfigureAwait(false);
         }
@@ -192,11 +198,36 @@ internal sealed class ActivationIngest(
 
         var entries = ActivationBatchCodec.EncodeCacheEntries(batch);
         var samples = batch.SampleIds;
-        await Task.WhenAll(samples.Select((id, i) => cache.StoreAsync(directory.Key(directory[id]), entries[i], cancellationToken))).ConfigureAwait(false);
+        await cache.StoreAsync([.. samples.Select((id, i) => new CacheEntry(directory.Key(directory[id]), entries[i]))], cancellationToken).ConfigureAwait(false);
         await ledger.RecordIngestedAsync(options.RunId, [.. samples.Select(id => id.Value)], cancellationToken).ConfigureAwait(false);
         report(new SamplesIngested(clientId, samples));
         await delivery.AcknowledgeAsync(cancellationToken).ConfigureAwait(false);
-        await control.PublishAsync(new ActivationsIngested(options.RunId, clientId, samples.Length, bytes), cancellationToken).ConfigureAwait(false);
+        await _announcements.Writer.WriteAsync(new ActivationsIngested(options.RunId, clientId, samples.Length, bytes), cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// Tells what was taken in, aside from the intake: no body waits for it. What comes for a client while the news before is on its way is told
+    /// as one.
+    /// </summary>
+    private async Task AnnounceAsync(CancellationToken cancellationToken)
+    {
+        var pending = new Dictionary<string, ActivationsIngested>();
+        while (await _announcements.Reader.WaitToReadAsync(cancellationToken).ConfigureAwait(false))
+        {
+            while (_announcements.Reader.TryRead(out var next))
+            {
+                pending[next.ClientId] = pending.TryGetValue(next.ClientId, out var before)
+                    ? next with { Samples = before.Samples + next.Samples, Bytes = before.Bytes + next.Bytes }
+                    : next;
+            }
+
+            foreach (var message in pending.Values)
+            {
+                await control.PublishAsync(message, cancellationToken).ConfigureAwait(false);
+            }
+
+            pending.Clear();
+        }
     }
 
     /// <summary>Checks the samples against the client's manifest; null when they fit. Only fixed properties of the directory are read.</summary>

@@ -91,7 +91,7 @@ public sealed record CoordinatorOptions
     public int Prefetch { get; init; } = 2;
 
     /// <summary>Messages validated and stored at the same time.</summary>
-    public int IngestConcurrency { get; init; } = 2;
+    public int IngestConcurrency { get; init; } = 4;
 
     /// <summary>
     /// How long to wait for all clients to register, and how long a run that stands still waits for clients that are away; null waits for ever.

@@ -2,7 +2,7 @@ using SplitFrozen.Coordinator.Hosting;
 using SplitFrozen.ServiceDefaults;
 using SplitFrozen.Transport;
 
-var builder = WebApplication.CreateBuilder(args);
+var builder = WebApplication.CreateBuilder(HostExtensions.WithFixedSettings(args));
 builder.AddServiceDefaults("splitfrozen-coordinator");
 await using var transport = await ServiceTransport.OpenAsync(builder, "coordinator").ConfigureAwait(false);
 builder.AddCoordinator();

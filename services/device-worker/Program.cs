@@ -3,7 +3,7 @@ using SplitFrozen.DeviceWorker.Hosting;
 using SplitFrozen.ServiceDefaults;
 using SplitFrozen.Transport;
 
-var builder = Host.CreateApplicationBuilder(args);
+var builder = Host.CreateApplicationBuilder(HostExtensions.WithFixedSettings(args));
 builder.AddServiceDefaults("splitfrozen-device-worker");
 await using var transport = await ServiceTransport.OpenAsync(builder, "device").ConfigureAwait(false);
 builder.AddDeviceWorker();

@@ -3,7 +3,7 @@ using SplitFrozen.ServiceDefaults;
 using SplitFrozen.Trainer.Hosting;
 using SplitFrozen.Transport;
 
-var builder = Host.CreateApplicationBuilder(args);
+var builder = Host.CreateApplicationBuilder(HostExtensions.WithFixedSettings(args));
 builder.AddServiceDefaults("splitfrozen-trainer");
 await using var transport = await ServiceTransport.OpenAsync(builder, "trainer").ConfigureAwait(false);
 builder.AddTrainer();

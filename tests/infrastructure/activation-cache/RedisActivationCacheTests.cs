@@ -64,6 +64,49 @@ public sealed class RedisActivationCacheTests
     [Theory]
     [InlineData(CacheServer.Embedded)]
     [InlineData(CacheServer.Redis)]
+    public async Task StoreAsync_NewAndKnownKeysTogether_CountsEachOnceAndRepairs(string kind)
+    {
+        await using var server = await CacheServer.StartAsync(kind, Token);
+        using var cache = new RedisActivationCache(server.Connection, 1 << 30);
+        await cache.StoreAsync([], Token);
+        Assert.Equal(0, await cache.BytesAsync(Token));
+        await cache.StoreAsync([new("act:a", Entry(2, 1000)), new("act:b", Entry(3, 2000))], Token);
+        var bytes = await cache.BytesAsync(Token);
+
+        // One that was damaged, one that is new, and one that is there twice.
+        await cache.StoreAsync([new("act:a", Entry(1, 1000)), new("act:c", Entry(4, 3000)), new("act:c", Entry(4, 3000))], Token);
+
+        Assert.InRange(await cache.BytesAsync(Token) - bytes, 3000, 4000);
+        var entries = await cache.FetchAsync(["act:a", "act:b", "act:c"], Token);
+        Assert.Equal([Entry(1, 1000), Entry(3, 2000), Entry(4, 3000)], entries);
+    }
+
+    [Theory]
+    [InlineData(CacheServer.Embedded)]
+    [InlineData(CacheServer.Redis)]
+    public async Task StoreAsync_BatchesAtOnceBeyondTheBound_StaysBoundedAndKeepsWhatItCounts(string kind)
+    {
+        const int Bound = 4 << 20;
+        const int Size = 10_000;
+        await using var server = await CacheServer.StartAsync(kind, Token);
+        using var first = new RedisActivationCache(server.Connection, Bound);
+        using var second = new RedisActivationCache(server.Connection, Bound);
+        string[] keys = [.. Enumerable.Range(0, 1600).Select(i => $"act:{i}")];
+
+        await Task.WhenAll(keys.Chunk(16).Select((part, n) => (n % 2 == 0 ? first : second).StoreAsync(
+            [.. part.Select((key, i) => new CacheEntry(key, Entry((n * 16) + i, Size)))], Token)));
+        await first.StoreAsync([.. Enumerable.Range(0, 16).Select(i => new CacheEntry($"act:last-{i}", Entry(i, Size)))], Token);
+
+        var bytes = await second.BytesAsync(Token);
+        Assert.InRange(bytes, 1, Bound);
+        var present = await first.ContainsAsync([.. keys, .. Enumerable.Range(0, 16).Select(i => $"act:last-{i}")], Token);
+        Assert.All(present.TakeLast(16), Assert.True);
+        Assert.InRange(present.Count(there => there) * (long)Size, Bound / 2, bytes);
+    }
+
+    [Theory]
+    [InlineData(CacheServer.Embedded)]
+    [InlineData(CacheServer.Redis)]
     public async Task StoreAsync_BeyondTheBound_EvictsTheOldest(string kind)
     {
         const int Bound = 4 << 20;

@@ -28,17 +28,20 @@ internal sealed class MemoryCache(int maximumEntries = int.MaxValue) : IActivati
         }
     }
 
-    public Task StoreAsync(string key, ReadOnlyMemory<byte> entry, CancellationToken cancellationToken)
+    public Task StoreAsync(IReadOnlyList<CacheEntry> entries, CancellationToken cancellationToken)
     {
         lock (_order)
         {
-            Stored++;
-            if (!_entries.ContainsKey(key))
+            foreach (var (key, bytes) in entries)
             {
-                _order.Enqueue(key);
-            }
+                Stored++;
+                if (!_entries.ContainsKey(key))
+                {
+                    _order.Enqueue(key);
+                }
 
-            _entries[key] = entry.ToArray();
+                _entries[key] = bytes.ToArray();
+            }
 
             while (_entries.Count > maximumEntries && _order.TryDequeue(out var oldest))
             {

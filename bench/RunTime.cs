@@ -1,0 +1,114 @@
+using System.Diagnostics;
+using SplitFrozen.Contracts.Events;
+using SplitFrozen.Contracts.Wire;
+using SplitFrozen.TestServers;
+
+namespace SplitFrozen.Bench;
+
+/// <summary>
+/// A whole run of the demo with every part a process of its own, against its slowest part by itself: the device's forward without
+/// network, the transfer of ready bodies up to the ledger, the trainer with every activation in the cache. A run counts from the
+/// coordinator's plan, when model and data are open everywhere, to its last step.
+/// </summary>
+internal static class RunTime
+{
+    private const int Epochs = 3;
+    private const int Clients = 8;
+    private const int Rows = 2400;
+    private const int SamplesPerBody = 32;
+    private const int Rounds = 3;
+
+    internal static async Task RunAsync(TextWriter output)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(30));
+        var cluster = await Cluster.StartAsync(
+            new ClusterOptions { Devices = 1, AppendFsync = "everysec", LogLevel = "Warning" }, limit.Token).ConfigureAwait(false);
+        await using (cluster.ConfigureAwait(false))
+        {
+            if (cluster.SkipReason is { } reason)
+            {
+                await output.WriteLineAsync($"run-time: {reason}").ConfigureAwait(false);
+                return;
+            }
+
+            await output.WriteLineAsync($"run-time: samples/demo.yaml, {Epochs} epochs, {Clients} clients on one device worker; processes over RabbitMQ and Redis; medians of {Rounds}").ConfigureAwait(false);
+            await output.WriteLineAsync(Machine.Description).ConfigureAwait(false);
+            await output.WriteLineAsync().ConfigureAwait(false);
+
+            // Another wire type has other cache entries: the code gets warm and the cache stays empty.
+            await RunAsync(cluster, "bf16", limit.Token).ConfigureAwait(false);
+            var watch = Machine.Watch();
+            var (whole, trainer, device) = (new List<Played>(), new List<Played>(), new List<double>());
+            for (var round = 0; round < Rounds; round++)
+            {
+                await cluster.Redis.DeleteAsync("act:", limit.Token).ConfigureAwait(false);
+                whole.Add(await RunAsync(cluster, "f16", limit.Token).ConfigureAwait(false));
+                trainer.Add(await RunAsync(cluster, "f16", limit.Token).ConfigureAwait(false));
+                device.Add(await Recording.MeasureForwardAsync(Path.Combine(Programs.Root, "samples"), limit.Token).ConfigureAwait(false));
+            }
+
+            Require(whole.TrueForAll(run => run.Cached == 0) && trainer.TrueForAll(run => run.Cached == Rows), "the cache was not what a part by itself needs");
+            var had = watch.CpuHad();
+            var transfer = await TransferAsync(limit.Token).ConfigureAwait(false);
+            double[] parts = [Machine.Median(device), transfer, Machine.Median(trainer.Select(run => run.Seconds))];
+            var seconds = Machine.Median(whole.Select(run => run.Seconds));
+            await output.WriteLineAsync("device s  transfer s  trainer s  whole s  ratio  before the plan s  submitted to finished s  CPU had").ConfigureAwait(false);
+            await output.WriteLineAsync(
+                $"{parts[0],8:F1}  {parts[1],10:F1}  {parts[2],9:F1}  {seconds,7:F1}  {seconds / parts.Max(),5:F2}  {Machine.Median(whole.Select(run => run.StartSeconds)),17:F1}  "
+                + $"{Machine.Median(whole.Select(run => run.AllSeconds)),23:F1}  {had,7:P0}").ConfigureAwait(false);
+            await output.WriteLineAsync().ConfigureAwait(false);
+            await output.WriteLineAsync("ratio: whole, from the plan to the last step, over the slowest part by itself. Target: at most 1.15.").ConfigureAwait(false);
+        }
+    }
+
+    private static async Task<Played> RunAsync(Cluster cluster, string wireType, CancellationToken cancellationToken)
+    {
+        var clock = Stopwatch.StartNew();
+        var submitted = TimeProvider.System.GetUtcNow();
+        var run = await cluster.SubmitAsync(
+            Path.Combine(Programs.Root, "samples", "demo.yaml"), cancellationToken, "--set", $"training.epochs={Epochs}", "--set", $"device.wire_type={wireType}").ConfigureAwait(false);
+        var (code, lines, error) = await cluster.CommandAsync(cancellationToken, "watch", run, "--json").ConfigureAwait(false);
+        Require(code == 0, $"the run failed: {error}\n{cluster.Logs()}");
+        var all = clock.Elapsed.TotalSeconds;
+        var events = lines.Split('\n').Select(RunEvent.FromJson).OfType<RunEvent>().ToArray();
+        var plan = events.OfType<RunPlannedEvent>().Last();
+        return new Played(
+            (events.OfType<StepAppliedEvent>().Last().Time - plan.Time).TotalSeconds, (plan.Time - submitted).TotalSeconds, all, plan.CachedSamples);
+    }
+
+    private static async Task<double> TransferAsync(CancellationToken cancellationToken)
+    {
+        var recording = await Recording.OfDemoAsync(Path.Combine(Programs.Root, "samples"), Rows).ConfigureAwait(false);
+        var cluster = await Cluster.StartAsync(
+            new ClusterOptions { Trainer = false, AppendFsync = "everysec", LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
+        await using (cluster.ConfigureAwait(false))
+        {
+            // All rounds but the first, which makes the code warm.
+            var times = new List<double>();
+            var run = await PlayedRun.StartAsync(cluster, recording, Clients, (Rounds + 1) * Rows / Clients, cancellationToken).ConfigureAwait(false);
+            await using (run.ConfigureAwait(false))
+            {
+                for (var round = 0; round <= Rounds; round++)
+                {
+                    var bodies = Enumerable.Range(0, Clients)
+                        .SelectMany(client => run.Rows(client).Skip(round * Rows / Clients).Take(Rows / Clients).Chunk(SamplesPerBody).Select(rows => (client, rows)))
+                        .Select(part => (part.client, recording.Body(run.RunId, part.client, [.. part.rows.Select(SampleId.Training)]))).ToArray();
+                    times.Add((await run.SendAsync(bodies, Rows, cancellationToken).ConfigureAwait(false)).TotalSeconds);
+                }
+            }
+
+            return Machine.Median(times.Skip(1));
+        }
+    }
+
+    private static void Require(bool holds, string what)
+    {
+        if (!holds)
+        {
+            throw new InvalidOperationException($"run-time: {what}.");
+        }
+    }
+
+    /// <summary>A run that was made.</summary>
+    private readonly record struct Played(double Seconds, double StartSeconds, double AllSeconds, int Cached);
+}
