@@ -21,7 +21,7 @@ public sealed record TransportOptions
     public QueueKind QueueKind { get; init; } = QueueKind.Quorum;
 
     /// <summary>Most bytes of one client's queue; a device waits when it is full.</summary>
-    [Range(1L << 20, 1L << 40)]
+    [Range(1L << 16, 1L << 40)]
     public long QueueBytes { get; init; } = 16L << 20;
 
     /// <summary>Most bytes of cached activations, over all runs.</summary>

@@ -1,14 +1,11 @@
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.Contracts.Determinism;
-using SplitFrozen.TestServers;
 
 namespace SplitFrozen.Processes.Tests;
 
 /// <summary>The system as it is deployed: every part a process of its own over a real broker and a real cache.</summary>
-public sealed class ProcessTests
+public sealed class ProcessTests : ClusterTests
 {
-    private static CancellationToken Token => TestContext.Current.CancellationToken;
-
     [Fact]
     public async Task Run_EightOneClassClientsOverProcesses_GivesTheAdapterOfOneProcess()
     {
@@ -61,14 +58,8 @@ public sealed class ProcessTests
             killed++;
         }
 
-        var ended = await cluster.EndAsync(run, Token);
-        Assert.True(ended.Summary.Status == RunStatus.Finished, $"{ended.Summary}\n{cluster.Logs()}");
+        await AssertFinishedAsync(cluster, run, order);
         Assert.Equal(kills, killed);
-        SampleRun.AssertExactlyOnce(cluster.StepLog(run));
-        if (order == "planned")
-        {
-            await AssertSameAdapterAsync(cluster, run);
-        }
     }
 
     [Fact]
@@ -83,10 +74,7 @@ public sealed class ProcessTests
         await StepAsync(cluster, run, 14);
         await cluster.Redis.KillAsync();
         await cluster.Redis.StartAsync(Token);
-        var ended = await cluster.EndAsync(run, Token);
-        Assert.True(ended.Summary.Status == RunStatus.Finished, $"{ended.Summary}\n{cluster.Logs()}");
-        SampleRun.AssertExactlyOnce(cluster.StepLog(run));
-        await AssertSameAdapterAsync(cluster, run);
+        await AssertFinishedAsync(cluster, run);
     }
 
     [Fact]
@@ -99,10 +87,7 @@ public sealed class ProcessTests
         cluster.Devices[1].Start();
         await StepAsync(cluster, run, 4);
         Assert.Equal(0, await cluster.Devices[0].TerminateAsync(Token));
-        var ended = await cluster.EndAsync(run, Token);
-        Assert.True(ended.Summary.Status == RunStatus.Finished, $"{ended.Summary}\n{cluster.Logs()}");
-        SampleRun.AssertExactlyOnce(cluster.StepLog(run));
-        await AssertSameAdapterAsync(cluster, run);
+        await AssertFinishedAsync(cluster, run);
     }
 
     [Fact]
@@ -113,43 +98,7 @@ public sealed class ProcessTests
         await StepAsync(cluster, run, 3);
         Assert.Equal(0, (await cluster.CommandAsync(Token, "cancel", run)).Code);
         Assert.Equal(RunStatus.Cancelled, (await cluster.EndAsync(run, Token)).Summary.Status);
-        var resumed = (Code: 2, Output: "", Error: "");
-        await cluster.UntilAsync(
-            async () => (resumed = await cluster.CommandAsync(Token, "resume", run)).Code == 0 || !resumed.Error.Contains("still stopping", StringComparison.Ordinal),
-            () => "the run has stopped", Token);
-        Assert.True(resumed.Code == 0, resumed.Error);
-        await cluster.UntilAsync(
-            async () => await cluster.RunAsync(run, Token) is { Summary.Status: RunStatus.Finished or RunStatus.Failed }, () => "the resumed run ends", Token);
-        SampleRun.AssertExactlyOnce(cluster.StepLog(run));
-        await AssertSameAdapterAsync(cluster, run);
-    }
-
-    private static async Task<Cluster> StartAsync(int devices)
-    {
-        var cluster = await Cluster.StartAsync(new ClusterOptions { Devices = devices }, Token);
-        if (cluster.SkipReason is { } reason)
-        {
-            await cluster.DisposeAsync();
-            Assert.Skip(reason);
-        }
-
-        return cluster;
-    }
-
-    private static Task StepAsync(Cluster cluster, string run, int step)
-    {
-        RunDetail? detail = null;
-        return cluster.UntilAsync(
-            async () => (detail = await cluster.RunAsync(run, Token)) is { } known && (known.Summary.Step >= step || known.Summary.Status is RunStatus.Finished or RunStatus.Failed),
-            () => $"step {step}; {detail?.Summary}", Token);
-    }
-
-    private static async Task AssertSameAdapterAsync(Cluster cluster, string run)
-    {
-        await cluster.EndAsync(run, Token);
-        var folder = Path.Combine(cluster.Folder, $"adapter-{run}");
-        var (code, _, error) = await cluster.CommandAsync(Token, "download", run, "--out", folder);
-        Assert.True(code == 0, error);
-        Assert.Equal(await SampleRun.ReferenceAsync(Token), await File.ReadAllBytesAsync(Path.Combine(folder, "adapter_model.safetensors"), Token));
+        await ResumeAsync(cluster, run);
+        await AssertFinishedAsync(cluster, run);
     }
 }

@@ -29,6 +29,12 @@ public sealed class Cluster : IAsyncDisposable
     /// <summary>The cache; it keeps an append-only file.</summary>
     public RedisServer Redis { get; }
 
+    /// <summary>Between the services and the broker; null unless asked for.</summary>
+    public TcpProxy? BrokerProxy { get; private set; }
+
+    /// <summary>Between the services and the cache; null unless asked for.</summary>
+    public TcpProxy? RedisProxy { get; private set; }
+
     /// <summary>The coordinator.</summary>
     public Service Coordinator => Services[0];
 
@@ -53,6 +59,12 @@ public sealed class Cluster : IAsyncDisposable
         var cluster = new Cluster(broker, redis, options);
         if (cluster.SkipReason is null)
         {
+            if (options.Proxied)
+            {
+                cluster.BrokerProxy = new TcpProxy(broker.Port);
+                cluster.RedisProxy = new TcpProxy(redis.Port);
+            }
+
             cluster.Services = [.. cluster.Make()];
             foreach (var service in cluster.Services)
             {
@@ -147,6 +159,11 @@ public sealed class Cluster : IAsyncDisposable
             await service.KillAsync().ConfigureAwait(false);
         }
 
+        foreach (var proxy in new[] { BrokerProxy, RedisProxy }.OfType<TcpProxy>())
+        {
+            await proxy.DisposeAsync().ConfigureAwait(false);
+        }
+
         await Redis.DisposeAsync().ConfigureAwait(false);
         await Broker.DisposeAsync().ConfigureAwait(false);
         _http.Dispose();
@@ -199,12 +216,17 @@ public sealed class Cluster : IAsyncDisposable
 
     private Service Make(string name, string project, Dictionary<string, string> settings)
     {
-        settings["Transport__Broker"] = Broker.ConnectionString;
-        settings["Transport__Redis"] = Redis.ConnectionString;
+        settings["Transport__Broker"] = Broker.ConnectionStringFor(port: BrokerProxy?.Port);
+        settings["Transport__Redis"] = RedisProxy is null ? Redis.ConnectionString : $"127.0.0.1:{RedisProxy.Port.ToString(CultureInfo.InvariantCulture)}";
         settings["Transport__QueueKind"] = "Classic";
         settings["Logging__LogLevel__Default"] = _options.LogLevel;
         settings["Logging__LogLevel__Microsoft"] = "Warning";
         settings["OMP_NUM_THREADS"] = 1.ToString(CultureInfo.InvariantCulture);
+        foreach (var (variable, value) in _options.Settings)
+        {
+            settings[variable] = value;
+        }
+
         return new Service(name, project, Path.Combine(Folder, name + ".log"), settings);
     }
 }

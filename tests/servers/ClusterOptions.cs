@@ -12,6 +12,12 @@ public sealed record ClusterOptions
     /// <summary>When Redis forces its append-only file to the disk: <c>always</c>, <c>everysec</c> or <c>no</c>.</summary>
     public string AppendFsync { get; init; } = "always";
 
+    /// <summary>Whether all services reach broker and cache through <see cref="Cluster.BrokerProxy"/> and <see cref="Cluster.RedisProxy"/>.</summary>
+    public bool Proxied { get; init; }
+
+    /// <summary>More settings for every service, as environment variables.</summary>
+    public IReadOnlyDictionary<string, string> Settings { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Least severe messages in the services' logs.</summary>
     public string LogLevel { get; init; } = "Information";
 }

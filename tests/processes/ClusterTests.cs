@@ -1,0 +1,67 @@
+using SplitFrozen.Contracts.Api;
+using SplitFrozen.TestServers;
+
+namespace SplitFrozen.Processes.Tests;
+
+/// <summary>What tests of a cluster do again and again.</summary>
+public abstract class ClusterTests
+{
+    private protected static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    /// <summary>Starts a cluster; skips the test where no servers are to be had.</summary>
+    private protected static async Task<Cluster> StartAsync(ClusterOptions options)
+    {
+        var cluster = await Cluster.StartAsync(options, Token);
+        if (cluster.SkipReason is { } reason)
+        {
+            await cluster.DisposeAsync();
+            Assert.Skip(reason);
+        }
+
+        return cluster;
+    }
+
+    private protected static Task<Cluster> StartAsync(int devices) => StartAsync(new ClusterOptions { Devices = devices });
+
+    /// <summary>Waits until a run has applied some steps, or has ended.</summary>
+    private protected static Task StepAsync(Cluster cluster, string run, int step)
+    {
+        RunDetail? detail = null;
+        return cluster.UntilAsync(
+            async () => (detail = await cluster.RunAsync(run, Token)) is { } known && (known.Summary.Step >= step || known.Summary.Status is RunStatus.Finished or RunStatus.Failed),
+            () => $"step {step}; {detail?.Summary}", Token);
+    }
+
+    /// <summary>Resumes a run that has stopped or is about to.</summary>
+    private protected static async Task ResumeAsync(Cluster cluster, string run)
+    {
+        var resumed = (Code: 2, Output: "", Error: "");
+        await cluster.UntilAsync(
+            async () => (resumed = await cluster.CommandAsync(Token, "resume", run)).Code == 0 || !resumed.Error.Contains("still stopping", StringComparison.Ordinal),
+            () => "the run has stopped", Token);
+        Assert.True(resumed.Code == 0, resumed.Error);
+        await cluster.UntilAsync(
+            async () => await cluster.RunAsync(run, Token) is { Summary.Status: not (RunStatus.Failed or RunStatus.Cancelled) }, () => "the run is in work again", Token);
+    }
+
+    /// <summary>The run finishes, with every sample once an epoch and, in planned order, the adapter of one process.</summary>
+    private protected static async Task AssertFinishedAsync(Cluster cluster, string run, string order = "planned")
+    {
+        var ended = await cluster.EndAsync(run, Token);
+        Assert.True(ended.Summary.Status == RunStatus.Finished, $"{ended.Summary}\n{cluster.Logs()}");
+        SampleRun.AssertExactlyOnce(cluster.StepLog(run));
+        if (order == "planned")
+        {
+            await AssertSameAdapterAsync(cluster, run);
+        }
+    }
+
+    private protected static async Task AssertSameAdapterAsync(Cluster cluster, string run)
+    {
+        await cluster.EndAsync(run, Token);
+        var folder = Path.Combine(cluster.Folder, $"adapter-{run}");
+        var (code, _, error) = await cluster.CommandAsync(Token, "download", run, "--out", folder);
+        Assert.True(code == 0, error);
+        Assert.Equal(await SampleRun.ReferenceAsync(Token), await File.ReadAllBytesAsync(Path.Combine(folder, "adapter_model.safetensors"), Token));
+    }
+}

@@ -1,0 +1,74 @@
+using RabbitMQ.Client;
+using RabbitMQ.Client.Events;
+
+namespace SplitFrozen.Processes.Tests;
+
+/// <summary>A hand on the broker beside the system's own, as docs/wire-format.md describes its queues.</summary>
+internal sealed class RawBroker : IAsyncDisposable
+{
+    public const string Activations = "splitfrozen.activations";
+    public const string Steps = "splitfrozen.steps";
+
+    private readonly IConnection _connection;
+
+    private RawBroker(IConnection connection) => _connection = connection;
+
+    public static async Task<RawBroker> ConnectAsync(string address, CancellationToken cancellationToken) =>
+        new(await new ConnectionFactory { Uri = new Uri(address) }.CreateConnectionAsync(cancellationToken));
+
+    /// <summary>A channel that waits for confirms: a refused publish throws.</summary>
+    public Task<IChannel> ChannelAsync(CancellationToken cancellationToken) =>
+        _connection.CreateChannelAsync(new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken);
+
+    /// <summary>
+    /// Sends everything that passes an exchange for some keys again: each message twice more, and in groups that are turned around. So all of
+    /// it arrives doubled, out of order, and, after more has gone by, replayed.
+    /// </summary>
+    public async Task DoubleAsync(string exchange, IEnumerable<string> keys, int group, Action<int> seen, CancellationToken cancellationToken)
+    {
+        var channel = await ChannelAsync(cancellationToken);
+        await channel.ExchangeDeclareAsync(exchange, ExchangeType.Direct, durable: true, cancellationToken: cancellationToken);
+        var queue = (await channel.QueueDeclareAsync(cancellationToken: cancellationToken)).QueueName;
+        foreach (var key in keys)
+        {
+            await channel.QueueBindAsync(queue, exchange, key, cancellationToken: cancellationToken);
+        }
+
+        var known = new HashSet<string>();
+        var waiting = new List<(string Key, BasicProperties Properties, byte[] Body)>();
+        var consumer = new AsyncEventingBasicConsumer(channel);
+        consumer.ReceivedAsync += async (_, delivery) =>
+        {
+            // What comes back here was sent by this hand.
+            if (!known.Add(Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(delivery.Body.Span)) + delivery.RoutingKey))
+            {
+                return;
+            }
+
+            seen(known.Count);
+            waiting.Add((delivery.RoutingKey, new BasicProperties(delivery.BasicProperties), delivery.Body.ToArray()));
+            if (waiting.Count < group)
+            {
+                return;
+            }
+
+            waiting.Reverse();
+            foreach (var (key, properties, body) in waiting.Concat(waiting))
+            {
+                try
+                {
+                    await channel.BasicPublishAsync(exchange, key, mandatory: false, properties, body, CancellationToken.None);
+                }
+                catch (RabbitMQ.Client.Exceptions.PublishException)
+                {
+                    // The queue is full: that copy is not sent.
+                }
+            }
+
+            waiting.Clear();
+        };
+        await channel.BasicConsumeAsync(queue, autoAck: true, consumer, cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync() => await _connection.DisposeAsync();
+}
