@@ -48,6 +48,9 @@ public sealed class CacheConnection : IAsyncDisposable
         var options = ConfigurationOptions.Parse(connectionString);
         options.AllowAdmin = allowAdmin;
         options.AsyncTimeout = options.SyncTimeout = 60_000;
+
+        // A server that was away is asked every second: the library's own policy waits longer after every failure, up to a minute.
+        options.ReconnectRetryPolicy = new LinearRetry(1000);
         try
         {
             return await ConnectionMultiplexer.ConnectAsync(options).WaitAsync(cancellationToken).ConfigureAwait(false);

@@ -190,8 +190,8 @@ public sealed class Cluster : IAsyncDisposable
         yield return Make("coordinator", "SplitFrozen.Coordinator", new()
         {
             ["ASPNETCORE_URLS"] = Address,
-            ["Coordinator__LeaseTime"] = "00:00:02",
-            ["Coordinator__LeaseRenewal"] = "00:00:00.4",
+            ["Coordinator__LeaseTime"] = "00:00:03",
+            ["Coordinator__LeaseRenewal"] = "00:00:00.5",
             ["Coordinator__OfferInterval"] = "00:00:00.5",
             ["Coordinator__ReofferInterval"] = "00:00:00.5",
             ["Coordinator__DeviceLease"] = "00:00:03",
@@ -201,7 +201,7 @@ public sealed class Cluster : IAsyncDisposable
         {
             yield return Make("trainer", "SplitFrozen.Trainer", new()
             {
-                ["Trainer__Folder"] = Path.Combine(Folder, "runs"), ["Trainer__LeaseTime"] = "00:00:02",
+                ["Trainer__Folder"] = Path.Combine(Folder, "runs"), ["Trainer__LeaseTime"] = "00:00:04",
             });
         }
 
@@ -221,6 +221,8 @@ public sealed class Cluster : IAsyncDisposable
         settings["Transport__QueueKind"] = "Classic";
         settings["Logging__LogLevel__Default"] = _options.LogLevel;
         settings["Logging__LogLevel__Microsoft"] = "Warning";
+        settings["Logging__Console__FormatterOptions__TimestampFormat"] = "HH:mm:ss.f ";
+        settings["Logging__Console__FormatterOptions__SingleLine"] = "true";
         settings["OMP_NUM_THREADS"] = 1.ToString(CultureInfo.InvariantCulture);
         foreach (var (variable, value) in _options.Settings)
         {
