@@ -18,11 +18,10 @@ internal static class RunTime
     private const int SamplesPerBody = 32;
     private const int Rounds = 3;
 
-    internal static async Task RunAsync(TextWriter output)
+    internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
     {
-        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(30));
         var cluster = await Cluster.StartAsync(
-            new ClusterOptions { Devices = 1, AppendFsync = "everysec", LogLevel = "Warning" }, limit.Token).ConfigureAwait(false);
+            new ClusterOptions { Devices = 1, AppendFsync = "everysec", LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
         await using (cluster.ConfigureAwait(false))
         {
             if (cluster.SkipReason is { } reason)
@@ -36,20 +35,20 @@ internal static class RunTime
             await output.WriteLineAsync().ConfigureAwait(false);
 
             // Another wire type has other cache entries: the code gets warm and the cache stays empty.
-            await RunAsync(cluster, "bf16", limit.Token).ConfigureAwait(false);
+            await RunAsync(cluster, "bf16", cancellationToken).ConfigureAwait(false);
             var watch = Machine.Watch();
             var (whole, trainer, device) = (new List<Played>(), new List<Played>(), new List<double>());
             for (var round = 0; round < Rounds; round++)
             {
-                await cluster.Redis.DeleteAsync("act:", limit.Token).ConfigureAwait(false);
-                whole.Add(await RunAsync(cluster, "f16", limit.Token).ConfigureAwait(false));
-                trainer.Add(await RunAsync(cluster, "f16", limit.Token).ConfigureAwait(false));
-                device.Add(await Recording.MeasureForwardAsync(Path.Combine(Programs.Root, "samples"), limit.Token).ConfigureAwait(false));
+                await cluster.Redis.DeleteAsync("act:", cancellationToken).ConfigureAwait(false);
+                whole.Add(await RunAsync(cluster, "f16", cancellationToken).ConfigureAwait(false));
+                trainer.Add(await RunAsync(cluster, "f16", cancellationToken).ConfigureAwait(false));
+                device.Add(await Recording.MeasureForwardAsync(Path.Combine(Programs.Root, "samples"), cancellationToken).ConfigureAwait(false));
             }
 
             Require(whole.TrueForAll(run => run.Cached == 0) && trainer.TrueForAll(run => run.Cached == Rows), "the cache was not what a part by itself needs");
             var had = watch.CpuHad();
-            var transfer = await TransferAsync(limit.Token).ConfigureAwait(false);
+            var transfer = await TransferAsync(cancellationToken).ConfigureAwait(false);
             double[] parts = [Machine.Median(device), transfer, Machine.Median(trainer.Select(run => run.Seconds))];
             var seconds = Machine.Median(whole.Select(run => run.Seconds));
             await output.WriteLineAsync("device s  transfer s  trainer s  whole s  ratio  before the plan s  submitted to finished s  CPU had").ConfigureAwait(false);
