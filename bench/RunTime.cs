@@ -51,9 +51,9 @@ internal static class RunTime
             var transfer = await TransferAsync(cancellationToken).ConfigureAwait(false);
             double[] parts = [Machine.Median(device), transfer, Machine.Median(trainer.Select(run => run.Seconds))];
             var seconds = Machine.Median(whole.Select(run => run.Seconds));
-            await output.WriteLineAsync("device s  transfer s  trainer s  whole s  ratio  before the plan s  submitted to finished s  CPU had").ConfigureAwait(false);
+            await output.WriteLineAsync("device s  transfer s  trainer s  whole s  ratio  trainer waited s  before the plan s  submitted to finished s  CPU had").ConfigureAwait(false);
             await output.WriteLineAsync(
-                $"{parts[0],8:F1}  {parts[1],10:F1}  {parts[2],9:F1}  {seconds,7:F1}  {seconds / parts.Max(),5:F2}  {Machine.Median(whole.Select(run => run.StartSeconds)),17:F1}  "
+                $"{parts[0],8:F1}  {parts[1],10:F1}  {parts[2],9:F1}  {seconds,7:F1}  {seconds / parts.Max(),5:F2}  {Machine.Median(whole.Select(run => run.WaitSeconds)),16:F1}  {Machine.Median(whole.Select(run => run.StartSeconds)),17:F1}  "
                 + $"{Machine.Median(whole.Select(run => run.AllSeconds)),23:F1}  {had,7:P0}").ConfigureAwait(false);
             await output.WriteLineAsync().ConfigureAwait(false);
             await output.WriteLineAsync("ratio: whole, from the plan to the last step, over the slowest part by itself. Target: at most 1.15.").ConfigureAwait(false);
@@ -71,8 +71,9 @@ internal static class RunTime
         var all = clock.Elapsed.TotalSeconds;
         var events = lines.Split('\n').Select(RunEvent.FromJson).OfType<RunEvent>().ToArray();
         var plan = events.OfType<RunPlannedEvent>().Last();
+        var steps = events.OfType<StepAppliedEvent>().ToArray();
         return new Played(
-            (events.OfType<StepAppliedEvent>().Last().Time - plan.Time).TotalSeconds, (plan.Time - submitted).TotalSeconds, all, plan.CachedSamples);
+            (steps[^1].Time - plan.Time).TotalSeconds, steps.Sum(step => step.WaitSeconds), (plan.Time - submitted).TotalSeconds, all, plan.CachedSamples);
     }
 
     private static async Task<double> TransferAsync(CancellationToken cancellationToken)
@@ -109,5 +110,5 @@ internal static class RunTime
     }
 
     /// <summary>A run that was made.</summary>
-    private readonly record struct Played(double Seconds, double StartSeconds, double AllSeconds, int Cached);
+    private readonly record struct Played(double Seconds, double WaitSeconds, double StartSeconds, double AllSeconds, int Cached);
 }
