@@ -16,12 +16,11 @@ internal static class ClientScaling
 
     private static readonly int[] _counts = [10, 100, 1000];
 
-    internal static async Task RunAsync(TextWriter output)
+    internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
     {
-        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(15));
         var recording = await Recording.OfDemoAsync(Path.Combine(Programs.Root, "samples"), 256).ConfigureAwait(false);
         var cluster = await Cluster.StartAsync(
-            new ClusterOptions { Trainer = false, AppendFsync = "everysec", LogLevel = "Warning" }, limit.Token).ConfigureAwait(false);
+            new ClusterOptions { Trainer = false, AppendFsync = "everysec", LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
         await using (cluster.ConfigureAwait(false))
         {
             if (cluster.SkipReason is { } reason)
@@ -37,10 +36,10 @@ internal static class ClientScaling
 
             // There and back, so that what changes with time is the same for all; the first run makes the code warm.
             var times = _counts.ToDictionary(count => count, _ => new List<double>());
-            await MeasureAsync(cluster, recording, _counts[0], limit.Token).ConfigureAwait(false);
+            await MeasureAsync(cluster, recording, _counts[0], cancellationToken).ConfigureAwait(false);
             foreach (var count in _counts.Concat(_counts.Reverse()))
             {
-                var (milliseconds, rate, start, had) = await MeasureAsync(cluster, recording, count, limit.Token).ConfigureAwait(false);
+                var (milliseconds, rate, start, had) = await MeasureAsync(cluster, recording, count, cancellationToken).ConfigureAwait(false);
                 times[count].Add(milliseconds);
                 await output.WriteLineAsync($"{count,7}  {milliseconds,24:F2}  {rate,9:F0}  {start,29:F1}  {had,7:P0}").ConfigureAwait(false);
             }

@@ -18,12 +18,11 @@ internal static class IngestThroughput
     private const int Rounds = 9;
     private const int WarmUpRounds = 16;
 
-    internal static async Task RunAsync(TextWriter output)
+    internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
     {
-        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(10));
         var recording = Recording.Synthetic(Width, Tokens, 64);
         var cluster = await Cluster.StartAsync(
-            new ClusterOptions { Trainer = false, AppendFsync = "everysec", LogLevel = "Warning" }, limit.Token).ConfigureAwait(false);
+            new ClusterOptions { Trainer = false, AppendFsync = "everysec", LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
         await using (cluster.ConfigureAwait(false))
         {
             if (cluster.SkipReason is { } reason)
@@ -32,7 +31,7 @@ internal static class IngestThroughput
                 return;
             }
 
-            await MeasureAsync(cluster, recording, output, limit.Token).ConfigureAwait(false);
+            await MeasureAsync(cluster, recording, output, cancellationToken).ConfigureAwait(false);
         }
     }
 

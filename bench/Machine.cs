@@ -83,10 +83,10 @@ internal static class Machine
     {
         try
         {
-            // The program's name, in brackets, may hold blanks.
+            // The program's name, in brackets, may hold blanks. Four times: user and system, its own and those of children that have ended.
             var text = File.ReadAllText(Path.Combine(folder, "stat"));
             var fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
-            return (int.Parse(fields[1], CultureInfo.InvariantCulture), fields[11..13].Sum(ticks => double.Parse(ticks, CultureInfo.InvariantCulture)));
+            return (int.Parse(fields[1], CultureInfo.InvariantCulture), fields[11..15].Sum(ticks => double.Parse(ticks, CultureInfo.InvariantCulture)));
         }
         catch (IOException)
         {

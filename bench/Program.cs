@@ -1,8 +1,9 @@
+using System.Runtime.InteropServices;
 using SplitFrozen.Bench;
 
-Dictionary<string, (string Description, Func<TextWriter, Task> RunAsync)> benchmarks = new(StringComparer.Ordinal)
+Dictionary<string, (string Description, Func<TextWriter, CancellationToken, Task> RunAsync)> benchmarks = new(StringComparer.Ordinal)
 {
-    ["training-step"] = ("a LoRA step of GPT-2-small shapes as a share of the machine's own rate for linear layers", TrainingStep.RunAsync),
+    ["training-step"] = ("a LoRA step of GPT-2-small shapes as a share of the machine's own rate for linear layers", (output, _) => TrainingStep.RunAsync(output)),
     ["ingest"] = ("the coordinator's intake as a share of bare publishing and consuming of the same bodies", IngestThroughput.RunAsync),
     ["run-time"] = ("a run over processes as a ratio to the slowest of its parts by itself", RunTime.RunAsync),
     ["clients"] = ("processor time of the coordinator for a batch with 10, 100 and 1,000 clients", ClientScaling.RunAsync),
@@ -11,13 +12,30 @@ string[] pipeline = ["ingest", "run-time", "clients"];
 var chosen = args is ["pipeline"] ? pipeline : args;
 if (chosen.Length > 0 && Array.TrueForAll(chosen, benchmarks.ContainsKey))
 {
-    foreach (var name in chosen)
+    // A benchmark that is stopped ends the processes that it started, and removes their folders.
+    using var stop = new CancellationTokenSource();
+    using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+    using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+    try
     {
-        await benchmarks[name].RunAsync(Console.Out).ConfigureAwait(false);
-        await Console.Out.WriteLineAsync().ConfigureAwait(false);
+        foreach (var name in chosen)
+        {
+            await benchmarks[name].RunAsync(Console.Out, stop.Token).ConfigureAwait(false);
+            await Console.Out.WriteLineAsync().ConfigureAwait(false);
+        }
+
+        return 0;
+    }
+    catch (OperationCanceledException) when (stop.IsCancellationRequested)
+    {
+        return 130;
     }
 
-    return 0;
+    void Stop(PosixSignalContext signal)
+    {
+        signal.Cancel = true;
+        stop.Cancel();
+    }
 }
 
 var usage = benchmarks.Select(benchmark => $"  {benchmark.Key,-14}  {benchmark.Value.Description}")

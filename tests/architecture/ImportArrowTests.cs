@@ -22,7 +22,7 @@ public sealed class ImportArrowTests
         ["services/coordinator"] = ["engine/tasks", .. Infrastructure],
         ["services/trainer"] = ["engine/training", .. Infrastructure],
         ["cli"] = ["services/device-worker", "services/coordinator", "services/trainer"],
-        ["bench"] = ["engine/training"],
+        ["bench"] = ["engine/training", "cli", "services/device-worker", "services/coordinator", "services/trainer", .. Infrastructure, "tests/servers"],
     };
 
     private readonly ProjectGraph _graph = ProjectGraph.Read();

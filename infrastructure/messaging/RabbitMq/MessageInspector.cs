@@ -21,12 +21,20 @@ internal sealed class MessageInspector(RabbitMqOptions options, string user)
         }
 
         var reason = SenderFault(message.Properties, clientId) ?? RepetitionFault(message);
-        return reason is null ? new Inspection<byte[]>(message.Body.ToArray(), null) : new Inspection<byte[]>(null, reason, message.Body);
+        return reason is null ? new Inspection<byte[]>(Copy(message.Body.Span), null) : new Inspection<byte[]>(null, reason, message.Body);
     }
 
     /// <summary>Why a message that only trusted users may send is refused, and what to keep of it; a null reason when it is not.</summary>
     public (string? Reason, ReadOnlyMemory<byte> Kept) StepFault(IncomingMessage message) =>
         SizeFault(message) is { } size ? (size, default) : (SenderFault(message.Properties, null), message.Body);
+
+    /// <summary>A copy into memory that is not cleared first: all of it is written.</summary>
+    private static byte[] Copy(ReadOnlySpan<byte> body)
+    {
+        var copy = GC.AllocateUninitializedArray<byte>(body.Length);
+        body.CopyTo(copy);
+        return copy;
+    }
 
     private string? SizeFault(IncomingMessage message) => message.Body.Length > options.MaximumBodyBytes
         ? $"The body has {message.Body.Length} bytes; at most {options.MaximumBodyBytes} are taken in, and it is not kept."
