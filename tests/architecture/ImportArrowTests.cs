@@ -21,6 +21,7 @@ public sealed class ImportArrowTests
         ["services/device-worker"] = ["engine/models", "engine/tasks", .. Infrastructure],
         ["services/coordinator"] = ["engine/tasks", .. Infrastructure],
         ["services/trainer"] = ["engine/training", .. Infrastructure],
+        ["comparison/fleet"] = ["engine/models", "contracts"],
         ["cli"] = ["services/device-worker", "services/coordinator", "services/trainer"],
         ["bench"] = ["engine/training"],
     };
