@@ -22,7 +22,8 @@ public sealed class ImportArrowTests
         ["services/coordinator"] = ["engine/tasks", .. Infrastructure],
         ["services/trainer"] = ["engine/training", .. Infrastructure],
         ["comparison/fleet"] = ["engine/models", "contracts"],
-        ["cli"] = ["services/device-worker", "services/coordinator", "services/trainer"],
+        ["comparison/leakage"] = ["engine/models", "engine/tasks"],
+        ["cli"] = ["comparison/leakage", "services/device-worker", "services/coordinator", "services/trainer"],
         ["bench"] = ["engine/training"],
     };
 
