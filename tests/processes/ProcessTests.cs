@@ -1,5 +1,6 @@
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.Contracts.Determinism;
+using SplitFrozen.TestServers;
 
 namespace SplitFrozen.Processes.Tests;
 
@@ -11,7 +12,7 @@ public sealed class ProcessTests
     [Fact]
     public async Task Run_EightOneClassClientsOverProcesses_GivesTheAdapterOfOneProcess()
     {
-        await using var cluster = await Cluster.StartAsync(3, Token);
+        await using var cluster = await StartAsync(3);
         var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token);
         var (code, output, error) = await cluster.CommandAsync(Token, "watch", run);
         Assert.True(code == 0, error + output + cluster.Logs());
@@ -35,7 +36,7 @@ public sealed class ProcessTests
     public async Task Run_ProcessesKilledAtRandom_TrainsExactlyOnceAndGivesTheSameAdapter(string order, ulong seed)
     {
         var kills = int.Parse(Environment.GetEnvironmentVariable("SPLITFROZEN_TEST_KILLS") ?? "26", System.Globalization.CultureInfo.InvariantCulture);
-        await using var cluster = await Cluster.StartAsync(3, Token);
+        await using var cluster = await StartAsync(3);
         var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder, order), Token);
         var random = new SeededRandom(seed);
         var killed = 0;
@@ -73,7 +74,7 @@ public sealed class ProcessTests
     [Fact]
     public async Task Run_ServersRestarted_GivesTheSameAdapter()
     {
-        await using var cluster = await Cluster.StartAsync(2, Token);
+        await using var cluster = await StartAsync(2);
         Assert.SkipWhen(cluster.Broker.ControlSkipReason is not null, cluster.Broker.ControlSkipReason ?? "");
         var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token);
         await StepAsync(cluster, run, 4);
@@ -91,7 +92,7 @@ public sealed class ProcessTests
     [Fact]
     public async Task Run_DeviceTerminatedAndAnotherJoins_GivesTheSameAdapter()
     {
-        await using var cluster = await Cluster.StartAsync(2, Token);
+        await using var cluster = await StartAsync(2);
         await cluster.Devices[1].KillAsync();
         var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token);
         await StepAsync(cluster, run, 2);
@@ -107,7 +108,7 @@ public sealed class ProcessTests
     [Fact]
     public async Task Run_CancelledAndResumed_GivesTheSameAdapter()
     {
-        await using var cluster = await Cluster.StartAsync(2, Token);
+        await using var cluster = await StartAsync(2);
         var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token);
         await StepAsync(cluster, run, 3);
         Assert.Equal(0, (await cluster.CommandAsync(Token, "cancel", run)).Code);
@@ -121,6 +122,18 @@ public sealed class ProcessTests
             async () => await cluster.RunAsync(run, Token) is { Summary.Status: RunStatus.Finished or RunStatus.Failed }, () => "the resumed run ends", Token);
         SampleRun.AssertExactlyOnce(cluster.StepLog(run));
         await AssertSameAdapterAsync(cluster, run);
+    }
+
+    private static async Task<Cluster> StartAsync(int devices)
+    {
+        var cluster = await Cluster.StartAsync(new ClusterOptions { Devices = devices }, Token);
+        if (cluster.SkipReason is { } reason)
+        {
+            await cluster.DisposeAsync();
+            Assert.Skip(reason);
+        }
+
+        return cluster;
     }
 
     private static Task StepAsync(Cluster cluster, string run, int step)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using SplitFrozen.TestServers;
 
 namespace SplitFrozen.Processes.Tests;
 

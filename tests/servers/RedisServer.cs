@@ -16,6 +16,7 @@ public sealed class RedisServer : IAsyncDisposable
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
     private readonly bool _appendOnly;
+    private readonly string _appendFsync;
     private string? _connectionString;
     private string? _executable;
     private string? _folder;
@@ -23,7 +24,7 @@ public sealed class RedisServer : IAsyncDisposable
     private ServerProcess? _process;
     private RedisContainer? _container;
 
-    private RedisServer(bool appendOnly) => _appendOnly = appendOnly;
+    private RedisServer(bool appendOnly, string appendFsync) => (_appendOnly, _appendFsync) = (appendOnly, appendFsync);
 
     /// <summary>Why there is no server; null when there is one.</summary>
     public string? SkipReason { get; private set; }
@@ -40,9 +41,10 @@ public sealed class RedisServer : IAsyncDisposable
     /// <summary>Finds or starts a server.</summary>
     /// <param name="cancellationToken">Gives up waiting.</param>
     /// <param name="appendOnly">Keeps every write over a restart; else a restart begins empty. For a server started here.</param>
-    public static async Task<RedisServer> StartNewAsync(CancellationToken cancellationToken, bool appendOnly = false)
+    /// <param name="appendFsync">When the append-only file is forced to the disk: <c>always</c>, <c>everysec</c> or <c>no</c>.</param>
+    public static async Task<RedisServer> StartNewAsync(CancellationToken cancellationToken, bool appendOnly = false, string appendFsync = "always")
     {
-        var server = new RedisServer(appendOnly);
+        var server = new RedisServer(appendOnly, appendFsync);
         if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
         {
             server._connectionString = named;
@@ -74,7 +76,7 @@ public sealed class RedisServer : IAsyncDisposable
     {
         _process = ServerProcess.Start(
             _executable ?? throw new InvalidOperationException(ControlSkipReason),
-            ["--bind", "127.0.0.1", "--port", $"{_port}", "--dir", _folder!, "--save", "", "--appendonly", _appendOnly ? "yes" : "no", "--appendfsync", "always"]);
+            ["--bind", "127.0.0.1", "--port", $"{_port}", "--dir", _folder!, "--save", "", "--appendonly", _appendOnly ? "yes" : "no", "--appendfsync", _appendFsync]);
         await _process.WaitUntilAsync(AnswersAsync, Limit, cancellationToken).ConfigureAwait(false);
     }
 

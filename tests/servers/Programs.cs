@@ -1,15 +1,15 @@
 using System.Diagnostics;
 
-namespace SplitFrozen.Processes.Tests;
+namespace SplitFrozen.TestServers;
 
-/// <summary>The programs as they were built beside these tests.</summary>
-internal static class Programs
+/// <summary>The programs as they were built beside the tests.</summary>
+public static class Programs
 {
     /// <summary>The repository's root.</summary>
     public static string Root { get; } = FindRoot();
 
     /// <summary>Starts one; its output goes to a file.</summary>
-    public static Process Start(string project, string assembly, string log, IReadOnlyDictionary<string, string> environment, params string[] arguments)
+    internal static Process Start(string project, string assembly, string log, IReadOnlyDictionary<string, string> environment, params string[] arguments)
     {
         var start = new ProcessStartInfo("/bin/sh")
         {
@@ -48,7 +48,7 @@ internal static class Programs
         var error = process.StandardError.ReadToEndAsync(cancellationToken);
         try
         {
-            await process.WaitForExitAsync(cancellationToken);
+            await process.WaitForExitAsync(cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {
@@ -56,7 +56,7 @@ internal static class Programs
             throw;
         }
 
-        return (process.ExitCode, await output, await error);
+        return (process.ExitCode, await output.ConfigureAwait(false), await error.ConfigureAwait(false));
     }
 
     private static string Built(string project, string assembly) => Path.Combine(Root, "artifacts", "bin", project, "release", assembly + ".dll");

@@ -1,0 +1,180 @@
+using System.Globalization;
+using System.Net.Http.Json;
+using SplitFrozen.Contracts.Api;
+
+namespace SplitFrozen.TestServers;
+
+/// <summary>RabbitMQ, Redis, a coordinator, and where wanted a trainer and device workers, each a process of its own.</summary>
+public sealed class Cluster : IAsyncDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(4);
+
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("splitfrozen-cluster-");
+    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(10) };
+    private readonly ClusterOptions _options;
+
+    private Cluster(RabbitMqServer broker, RedisServer redis, ClusterOptions options)
+    {
+        (Broker, Redis, _options) = (broker, redis, options);
+        Address = $"http://127.0.0.1:{ServerProcess.FreePorts(1)[0].ToString(CultureInfo.InvariantCulture)}";
+    }
+
+    /// <summary>Why there is no cluster: no servers are to be had. Null when there is one.</summary>
+    public string? SkipReason => Broker.SkipReason ?? Redis.SkipReason;
+
+    /// <summary>The broker.</summary>
+    public RabbitMqServer Broker { get; }
+
+    /// <summary>The cache; it keeps an append-only file.</summary>
+    public RedisServer Redis { get; }
+
+    /// <summary>The coordinator.</summary>
+    public Service Coordinator => Services[0];
+
+    /// <summary>The device workers.</summary>
+    public IReadOnlyList<Service> Devices => [.. Services.Where(service => service.Name.StartsWith("device-", StringComparison.Ordinal))];
+
+    /// <summary>Everything that may be killed.</summary>
+    public IReadOnlyList<Service> Services { get; private set; } = [];
+
+    /// <summary>Where the coordinator's interface listens.</summary>
+    public string Address { get; }
+
+    /// <summary>Logs and run folders; deleted at the end.</summary>
+    public string Folder => _folder.FullName;
+
+    /// <summary>Starts all. Where no servers are to be had, nothing runs and <see cref="SkipReason"/> says why.</summary>
+    public static async Task<Cluster> StartAsync(ClusterOptions options, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var broker = await RabbitMqServer.StartNewAsync(cancellationToken).ConfigureAwait(false);
+        var redis = await RedisServer.StartNewAsync(cancellationToken, appendOnly: true, options.AppendFsync).ConfigureAwait(false);
+        var cluster = new Cluster(broker, redis, options);
+        if (cluster.SkipReason is null)
+        {
+            cluster.Services = [.. cluster.Make()];
+            foreach (var service in cluster.Services)
+            {
+                service.Start();
+            }
+        }
+
+        return cluster;
+    }
+
+    /// <summary>Runs a command of the command line against the coordinator.</summary>
+    public Task<(int Code, string Output, string Error)> CommandAsync(CancellationToken cancellationToken, params string[] arguments) =>
+        Programs.CommandAsync(new Dictionary<string, string> { ["SPLITFROZEN_COORDINATOR"] = Address }, cancellationToken, arguments);
+
+    /// <summary>Hands a spec in as soon as the coordinator answers.</summary>
+    public async Task<string> SubmitAsync(string spec, CancellationToken cancellationToken)
+    {
+        var submitted = (Code: 2, Output: "", Error: "");
+        await UntilAsync(
+            async () => (submitted = await CommandAsync(cancellationToken, "submit", spec).ConfigureAwait(false)).Code == 0,
+            () => $"the coordinator takes the run: {submitted.Error}", cancellationToken).ConfigureAwait(false);
+        return submitted.Output.Trim();
+    }
+
+    /// <summary>The run as the coordinator tells it; null while it does not answer.</summary>
+    public async Task<RunDetail?> RunAsync(string runId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _http.GetFromJsonAsync<RunDetail>($"{Address}/api/runs/{runId}", ClusterApi.Json, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is HttpRequestException or IOException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Waits until the run has ended.</summary>
+    public async Task<RunDetail> EndAsync(string runId, CancellationToken cancellationToken)
+    {
+        RunDetail? detail = null;
+        await UntilAsync(
+            async () => (detail = await RunAsync(runId, cancellationToken).ConfigureAwait(false) ?? detail)?.Summary.Status
+                is RunStatus.Finished or RunStatus.Failed or RunStatus.Cancelled,
+            () => $"the run ends; it stands at {detail?.Summary}", cancellationToken).ConfigureAwait(false);
+        return detail!;
+    }
+
+    /// <summary>Looks again and again until a condition holds.</summary>
+    /// <exception cref="TimeoutException">It did not hold in time; the message has the ends of all logs.</exception>
+    public async Task UntilAsync(Func<Task<bool>> condition, Func<string> what, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(condition);
+        ArgumentNullException.ThrowIfNull(what);
+        using var deadline = new CancellationTokenSource(Patience);
+        while (!await condition().ConfigureAwait(false))
+        {
+            if (deadline.IsCancellationRequested)
+            {
+                throw new TimeoutException($"Waited in vain for {Patience}: {what()}\n{Logs()}");
+            }
+
+            await Task.Delay(50, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Sequence, epoch and samples of each step in the trainer's own log.</summary>
+    public string[] StepLog(string runId) => File.ReadAllLines(Path.Combine(Folder, "runs", runId, "checkpoints", "steps.jsonl"));
+
+    /// <summary>The ends of all logs, for a failure's message.</summary>
+    public string Logs() => string.Join('\n', Services.Select(service => $"== {service.Name}\n{service.LogEnd()}"));
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var service in Services.Reverse())
+        {
+            await service.KillAsync().ConfigureAwait(false);
+        }
+
+        await Redis.DisposeAsync().ConfigureAwait(false);
+        await Broker.DisposeAsync().ConfigureAwait(false);
+        _http.Dispose();
+        _folder.Delete(recursive: true);
+    }
+
+    private IEnumerable<Service> Make()
+    {
+        yield return Make("coordinator", "SplitFrozen.Coordinator", new()
+        {
+            ["ASPNETCORE_URLS"] = Address,
+            ["Coordinator__LeaseTime"] = "00:00:02",
+            ["Coordinator__LeaseRenewal"] = "00:00:00.4",
+            ["Coordinator__OfferInterval"] = "00:00:00.5",
+            ["Coordinator__ReofferInterval"] = "00:00:00.5",
+            ["Coordinator__DeviceLease"] = "00:00:03",
+            ["Coordinator__GatherTime"] = "00:00:01",
+        });
+        if (_options.Trainer)
+        {
+            yield return Make("trainer", "SplitFrozen.Trainer", new()
+            {
+                ["Trainer__Folder"] = Path.Combine(Folder, "runs"), ["Trainer__LeaseTime"] = "00:00:02",
+            });
+        }
+
+        for (var n = 1; n <= _options.Devices; n++)
+        {
+            yield return Make($"device-{n}", "SplitFrozen.DeviceWorker", new()
+            {
+                ["Device__Name"] = $"device-{n}", ["Device__HeartbeatInterval"] = "00:00:00.5", ["Device__GigaflopsPerSecond"] = "50",
+            });
+        }
+    }
+
+    private Service Make(string name, string project, Dictionary<string, string> settings)
+    {
+        settings["Transport__Broker"] = Broker.ConnectionString;
+        settings["Transport__Redis"] = Redis.ConnectionString;
+        settings["Transport__QueueKind"] = "Classic";
+        settings["Logging__LogLevel__Default"] = _options.LogLevel;
+        settings["Logging__LogLevel__Microsoft"] = "Warning";
+        settings["OMP_NUM_THREADS"] = 1.ToString(CultureInfo.InvariantCulture);
+        return new Service(name, project, Path.Combine(Folder, name + ".log"), settings);
+    }
+}

@@ -1,0 +1,17 @@
+namespace SplitFrozen.TestServers;
+
+/// <summary>Which processes a cluster has, and how they are set.</summary>
+public sealed record ClusterOptions
+{
+    /// <summary>Number of device workers, <c>device-1</c> on.</summary>
+    public int Devices { get; init; }
+
+    /// <summary>Whether there is a trainer.</summary>
+    public bool Trainer { get; init; } = true;
+
+    /// <summary>When Redis forces its append-only file to the disk: <c>always</c>, <c>everysec</c> or <c>no</c>.</summary>
+    public string AppendFsync { get; init; } = "always";
+
+    /// <summary>Least severe messages in the services' logs.</summary>
+    public string LogLevel { get; init; } = "Information";
+}
