@@ -24,7 +24,11 @@ public sealed class ImportArrowTests
         ["comparison/fleet"] = ["engine/models", "contracts"],
         ["comparison/leakage"] = ["engine/models", "engine/tasks"],
         ["cli"] = ["comparison/leakage", "services/device-worker", "services/coordinator", "services/trainer"],
-        ["bench"] = ["engine/training"],
+        ["bench"] =
+        [
+            "comparison/fleet", "engine/training", "infrastructure/activation-cache", "infrastructure/messaging", "infrastructure/service-defaults", "tests/servers",
+            "cli", "services/coordinator", "services/trainer", "services/device-worker",
+        ],
     };
 
     private readonly ProjectGraph _graph = ProjectGraph.Read();
