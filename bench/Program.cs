@@ -6,6 +6,7 @@ Dictionary<string, (string Description, Func<TextWriter, CancellationToken, Task
     ["training-step"] = ("a LoRA step of GPT-2-small shapes as a share of the machine's own rate for linear layers", (output, _) => TrainingStep.RunAsync(output)),
     ["ingest"] = ("the coordinator's intake as a share of bare publishing and consuming of the same bodies", IngestThroughput.RunAsync),
     ["run-time"] = ("a run over processes as a ratio to the slowest of its parts by itself", RunTime.RunAsync),
+    ["simulator"] = ("the simulated time of a run over processes, from the measured rates of its parts, against the real one", (output, _) => SimulatorCheck.RunAsync(output)),
     ["clients"] = ("processor time of the coordinator for a batch with 10, 100 and 1,000 clients", ClientScaling.RunAsync),
 };
 string[] pipeline = ["ingest", "run-time", "clients"];

@@ -46,6 +46,11 @@ internal static class HelpExamples
             "splitfrozen pretrain --text corpus.txt.gz --vocabulary 4096 --width 256 --blocks 6 --heads 4 --tokens 20M --out models/small",
             "splitfrozen pretrain --text novels.txt.gz=1 --column train.tsv:sentence=4 --tokens 50M --threads 2 --out models/small",
         ],
+        ["leakage"] =
+        [
+            "splitfrozen leakage samples/demo.yaml",
+            "splitfrozen leakage samples/sst2.yaml --cuts 0,2,4 --wire f16,int8 --samples 50 --json",
+        ],
         ["submit"] =
         [
             "splitfrozen submit samples/demo.yaml --watch",

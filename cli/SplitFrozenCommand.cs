@@ -30,6 +30,7 @@ internal static class SplitFrozenCommand
             ExportCommand.Create(context),
             ConvertCommand.Create(context),
             GenerateCommand.Create(context),
+            LeakageCommand.Create(context),
         };
         foreach (var command in RemoteCommands.Create(context))
         {

@@ -51,6 +51,16 @@ public sealed class SafetensorsWriter
         }
     }
 
+    /// <summary>Bytes of the file as it stands now.</summary>
+    public long Length
+    {
+        get
+        {
+            var entries = Layout();
+            return SafetensorsHeaderText.Build(entries, _metadata).Length + (entries.Count == 0 ? 0 : entries[^1].End);
+        }
+    }
+
     /// <summary>Writes the file to the stream's position.</summary>
     /// <exception cref="InvalidOperationException">A tensor's callback wrote more or fewer bytes than its shape says.</exception>
     public void WriteTo(Stream stream)

@@ -59,6 +59,17 @@ public static class ActivationBatchCodec
         return entries;
     }
 
+    /// <summary>
+    /// Bytes of the body that <see cref="Encode"/> makes of such a batch, without the numbers themselves; costs are reckoned with it.
+    /// The byte memories, the ids and the labels of <paramref name="batch"/> are not looked at.
+    /// </summary>
+    public static long EncodedLength(ActivationBatch batch)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        var layout = Format.Layout(batch.Lengths.Length, batch.Tokens, batch.Width, batch.WireType, batch.LabelsPerToken);
+        return Format.Header(layout, Metadata(batch)).Length + layout[^1].End;
+    }
+
     /// <summary>Decodes a body that may be hostile. The batch's byte memories are views of <paramref name="body"/>.</summary>
     /// <param name="body">The message body or cache entry.</param>
     /// <param name="limits">What the receiver accepts.</param>

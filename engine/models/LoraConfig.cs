@@ -13,4 +13,15 @@ public sealed record LoraConfig(int Rank, double Alpha, double Dropout, IReadOnl
 {
     /// <summary>Factor of the adapter branch.</summary>
     public double Scale => Alpha / (RankStabilized ? Math.Sqrt(Rank) : Rank);
+
+    /// <summary>Whether a linear layer is adapted: a target is its whole canonical path, such as <c>h.0.attn.c_attn</c>, or the last parts of it.</summary>
+    public bool Adapts(string layerPath)
+    {
+        ArgumentNullException.ThrowIfNull(layerPath);
+        return Targets.Any(target => IsTarget(layerPath, target));
+    }
+
+    /// <summary>Whether a target of PEFT names the layer.</summary>
+    internal static bool IsTarget(string layerPath, string target) =>
+        layerPath == target || layerPath.EndsWith("." + target, StringComparison.Ordinal);
 }

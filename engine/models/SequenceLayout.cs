@@ -21,10 +21,12 @@ public sealed class SequenceLayout : IDisposable
     {
     }
 
-    /// <summary>Lays out pieces of sequences that all begin at the same position, for continuing a text.</summary>
-    internal SequenceLayout(int[] lengths, int firstPosition)
+    /// <summary>Lays out pieces of sequences that all begin at the same position instead of 0: for continuing a text, or for tokens that stand alone.</summary>
+    /// <exception cref="ArgumentException">There is no sequence, or one is empty.</exception>
+    public SequenceLayout(int[] lengths, int firstPosition)
     {
         ArgumentNullException.ThrowIfNull(lengths);
+        ArgumentOutOfRangeException.ThrowIfNegative(firstPosition);
         if (lengths.Length == 0 || Array.Exists(lengths, length => length < 1))
         {
             throw new ArgumentException("A layout needs at least one sequence, each of at least one token.", nameof(lengths));

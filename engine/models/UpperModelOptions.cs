@@ -70,7 +70,7 @@ public sealed record UpperModelOptions
         foreach (var target in lora.Targets)
         {
             Require(
-                Array.Exists(layers, layer => Blocks.LayerFactory.IsTarget(layer, target)), "Lora.Targets",
+                Array.Exists(layers, layer => LoraConfig.IsTarget(layer, target)), "Lora.Targets",
                 $"\"{target}\" names no linear layer of a {family} block; there are {string.Join(", ", layers)}");
         }
     }

@@ -21,8 +21,13 @@ public sealed class ImportArrowTests
         ["services/device-worker"] = ["engine/models", "engine/tasks", .. Infrastructure],
         ["services/coordinator"] = ["engine/tasks", .. Infrastructure],
         ["services/trainer"] = ["engine/training", .. Infrastructure],
-        ["cli"] = ["services/device-worker", "services/coordinator", "services/trainer"],
-        ["bench"] = ["engine/training", "cli", "services/device-worker", "services/coordinator", "services/trainer", .. Infrastructure, "tests/servers"],
+        ["comparison/fleet"] = ["engine/models", "contracts"],
+        ["comparison/leakage"] = ["engine/models", "engine/tasks"],
+        ["cli"] = ["comparison/leakage", "services/device-worker", "services/coordinator", "services/trainer"],
+        ["bench"] =
+        [
+            "comparison/fleet", "engine/training", "cli", "services/device-worker", "services/coordinator", "services/trainer", .. Infrastructure, "tests/servers",
+        ],
     };
 
     private readonly ProjectGraph _graph = ProjectGraph.Read();

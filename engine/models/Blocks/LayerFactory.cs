@@ -45,13 +45,9 @@ internal sealed class LayerFactory(ModelFolder folder, ScalarType type)
         return TrainAllWeights ? new LayerWeight(Store!.Add(name, value)) : new LayerWeight(value);
     }
 
-    /// <summary>Whether a target of PEFT names the layer: the whole path, or its last parts.</summary>
-    internal static bool IsTarget(string path, string target) =>
-        path == target || path.EndsWith("." + target, StringComparison.Ordinal);
-
     private Adapter? Adapter(string path, int inWidth, int outWidth)
     {
-        if (Store is null || Lora is null || !Lora.Targets.Any(target => IsTarget(path, target)))
+        if (Store is null || Lora is null || !Lora.Adapts(path))
         {
             return null;
         }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using SplitFrozen.Contracts.Cuts;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Contracts.Wire;
@@ -11,7 +12,7 @@ public readonly record struct CutChoice(int Cut, string Reason);
 /// <summary>
 /// The cost model of cuts. A client cuts at the boundary unless the spec says otherwise or its device has not the memory: equal cuts give
 /// equal cache keys, so that a later run finds what an earlier one computed. A device that serves several clients loads the model once.
-/// Memory of a cut c is <c>embeddings + c · block</c>; a token takes <c>max(c · block work / rate, bytes / uplink)</c>, as the two overlap.
+/// Memory and time of a cut are those of <see cref="CutCost"/>.
 /// </summary>
 public static class CutChooser
 {
@@ -33,22 +34,18 @@ public static class CutChooser
             return new CutChoice(0, $"Memory binds: not even the embeddings ({Size(facts.EmbeddingBytes)}) fit in the {Size(profile.MemoryBytes)} of the device.");
         }
 
-        var room = facts.BlockBytes <= 0 ? boundary : (profile.MemoryBytes - facts.EmbeddingBytes) / facts.BlockBytes;
-        if (room < boundary)
-        {
-            var needed = facts.EmbeddingBytes + (boundary * facts.BlockBytes);
-            return new CutChoice(
-                (int)room,
-                $"Memory binds: {boundary} blocks up to the boundary need {Size(needed)}, and {room} are what fits in the {Size(profile.MemoryBytes)} of the device.");
-        }
-
-        return new CutChoice(boundary, AtBoundary(spec, facts, boundary, profile));
+        var cost = new CutCost(facts.EmbeddingBytes, facts.BlockBytes, facts.BlockGigaflopsPerToken, spec.Device.WireType.BytesPerToken(facts.Width));
+        var fitting = cost.DeepestFitting(profile.MemoryBytes, boundary);
+        return fitting < boundary
+            ? new CutChoice(
+                fitting,
+                $"Memory binds: {boundary} blocks up to the boundary need {Size(cost.MemoryBytes(boundary))}, and {fitting} are what fits in the {Size(profile.MemoryBytes)} of the device.")
+            : new CutChoice(boundary, AtBoundary(cost, boundary, profile));
     }
 
-    private static string AtBoundary(RunSpec spec, RunFacts facts, int boundary, DeviceProfile profile)
+    private static string AtBoundary(CutCost cost, int boundary, DeviceProfile profile)
     {
-        var compute = boundary * facts.BlockGigaflopsPerToken / profile.GigaflopsPerSecond;
-        var send = spec.Device.WireType.BytesPerToken(facts.Width) / profile.UplinkBytesPerSecond;
+        var (compute, send) = (cost.ComputeSecondsPerToken(profile, boundary), cost.SendSecondsPerToken(profile));
         var (binding, more, other, less) = compute >= send ? ("computing", compute, "sending", send) : ("sending", send, "computing", compute);
         return $"The boundary fits in the device's memory; {binding} binds, with {Microseconds(more)} for a token against {Microseconds(less)} for {other}.";
     }

@@ -14,6 +14,7 @@ public sealed class OtherCommandTests : IDisposable
     [InlineData("inspect")]
     [InlineData("pretrain")]
     [InlineData("convert")]
+    [InlineData("leakage")]
     public async Task Help_EveryVerb_HasExamples(string verb)
     {
         var result = await TinyWorkspace.RunAsync([verb, "--help"]);
@@ -69,6 +70,30 @@ public sealed class OtherCommandTests : IDisposable
             "pretrain", "--text", _work.At("text.txt"), "--column", _work.At("rows.tsv") + ":text=0.5", "--tokens", "4k", "--vocabulary", "300",
             "--blocks", "1", "--width", "16", "--heads", "2", "--sequence-length", "16", "--batch-size", "4", "--threads", "1", "--out", _work.At(output),
         ];
+    }
+
+    [Fact]
+    public async Task Leakage_Json_HasAScoreForEveryCutAndWireType()
+    {
+        var result = await TinyWorkspace.RunAsync(["leakage", _work.At("spec.yaml"), "--cuts", "0,2", "--wire", "f32,int8", "--samples", "3", "--json"]);
+        Assert.Equal((ExitCodes.Success, ""), (result.Code, result.Error));
+        using var json = JsonDocument.Parse(result.Output);
+        var scores = json.RootElement.GetProperty("scores").EnumerateArray().ToArray();
+        Assert.Equal(["0 f32", "0 int8", "2 f32", "2 int8"], scores.Select(score => $"{score.GetProperty("cut").GetInt32()} {score.GetProperty("wire_type").GetString()}"));
+        Assert.All(scores, score => Assert.Equal(scores[0].GetProperty("tokens").GetInt32(), score.GetProperty("tokens").GetInt32()));
+        Assert.Equal(1.0, scores[0].GetProperty("share_alone").GetDouble());
+        Assert.Equal(3, json.RootElement.GetProperty("samples").GetInt32());
+    }
+
+    [Theory]
+    [InlineData("--cuts", "0,7", "--cuts 7: expected 0 to 2, the model's blocks.")]
+    [InlineData("--cuts", "one", "--cuts one: expected whole numbers, separated by commas.")]
+    [InlineData("--wire", "f8", "--wire f8: expected f32, f16, bf16 or int8, separated by commas.")]
+    [InlineData("--samples", "0", "--samples 0: expected at least 1.")]
+    public async Task Leakage_BadOption_IsNamed(string option, string value, string fault)
+    {
+        var result = await TinyWorkspace.RunAsync(["leakage", _work.At("spec.yaml"), option, value]);
+        Assert.Equal((ExitCodes.BadInput, $"error: {fault}{Environment.NewLine}"), (result.Code, result.Error));
     }
 
     public void Dispose() => _work.Dispose();
