@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging.Abstractions;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Planning;
+using SplitFrozen.Contracts.Tests.Planning;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Coordinator;
 using SplitFrozen.Messaging;
@@ -76,7 +78,7 @@ public sealed class CoordinatorServiceTests : IAsyncDisposable
     public async Task Run_EntriesEvictedBeforeAStep_AsksAgainAndRepeatsTheStep()
     {
         var devices = Devices(3, 30, 5);
-        var undisturbed = new TrainingPlan(TrainingPlanTests.Ids(30, 5), 5, 3, 8, 4);
+        var undisturbed = new TrainingPlan(SampleIds.Of(30, 5), 5, 3, 8, 4);
         var trainer = Trainer();
         var evicted = 0;
         trainer.BeforeStep = step =>
@@ -168,13 +170,13 @@ public sealed class CoordinatorServiceTests : IAsyncDisposable
     public async Task Run_DeviceStartedAnew_GetsItsOpenWorkAgain()
     {
         var never = new TaskCompletionSource();
-        var lost = new FakeDevice(Run, "c0", TrainingPlanTests.Ids(10, 0), _control, _data) { Gate = never.Task };
+        var lost = new FakeDevice(Run, "c0", SampleIds.Of(10, 0), _control, _data) { Gate = never.Task };
         var trainer = Trainer();
         var run = CompleteAsync(Options(1), trainer);
         await lost.RegisterAsync();
         await Deadline.UntilAsync(() => !_planned.IsEmpty, "the run is planned");
         lost.Dispose();
-        using var anew = new FakeDevice(Run, "c0", TrainingPlanTests.Ids(10, 0), _control, _data, instance: "2");
+        using var anew = new FakeDevice(Run, "c0", SampleIds.Of(10, 0), _control, _data, instance: "2");
         await anew.RegisterAsync();
         await run;
         AssertExactlyOnce(trainer.Applied, 10, 0, epochs: 3);
@@ -310,7 +312,7 @@ public sealed class CoordinatorServiceTests : IAsyncDisposable
 
     private FakeDevice[] Devices(int clients, int training, int heldOut)
     {
-        var ids = TrainingPlanTests.Ids(training, heldOut);
+        var ids = SampleIds.Of(training, heldOut);
         return [.. Enumerable.Range(0, clients).Select(n => new FakeDevice(Run, $"c{n}", [.. ids.Where((_, i) => i % clients == n)], _control, _data))];
     }
 
