@@ -14,6 +14,7 @@ public sealed class ImportArrowTests
         ["engine/models"] = ["engine/torch", "contracts"],
         ["engine/tasks"] = ["engine/tokenizers", "contracts"],
         ["engine/training"] = ["engine/models", "engine/tasks"],
+        ["comparison/methods"] = ["engine/training"],
         ["infrastructure/messaging"] = ["contracts"],
         ["infrastructure/activation-cache"] = ["contracts"],
         ["infrastructure/service-defaults"] = ["contracts"],
