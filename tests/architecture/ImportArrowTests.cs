@@ -15,6 +15,7 @@ public sealed class ImportArrowTests
         ["engine/tasks"] = ["engine/tokenizers", "contracts"],
         ["engine/training"] = ["engine/models", "engine/tasks"],
         ["comparison/methods"] = ["engine/training"],
+        ["comparison/study"] = ["comparison/methods"],
         ["infrastructure/messaging"] = ["contracts"],
         ["infrastructure/activation-cache"] = ["contracts"],
         ["infrastructure/service-defaults"] = ["contracts"],
@@ -22,7 +23,7 @@ public sealed class ImportArrowTests
         ["services/device-worker"] = ["engine/models", "engine/tasks", .. Infrastructure],
         ["services/coordinator"] = ["engine/tasks", .. Infrastructure],
         ["services/trainer"] = ["engine/training", .. Infrastructure],
-        ["cli"] = ["services/device-worker", "services/coordinator", "services/trainer"],
+        ["cli"] = ["services/device-worker", "services/coordinator", "services/trainer", "comparison/study"],
         ["bench"] = ["engine/training"],
     };
 

@@ -1,11 +1,9 @@
 using System.Collections.Concurrent;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
-using SplitFrozen.Contracts.Planning;
 using SplitFrozen.Contracts.Tests.Planning;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Messaging;
-using SplitFrozen.Services.Tests.Coordinator;
 
 namespace SplitFrozen.Services.Tests.Support;
 
