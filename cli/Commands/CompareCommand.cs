@@ -11,10 +11,10 @@ internal sealed class CompareCommand
 {
     private readonly Argument<string[]> _specs = new("specs") { Description = "Run specs, one a task; seed, partition and learning rate are replaced by the study's.", Arity = ArgumentArity.OneOrMore };
     private readonly Option<string[]> _set = CommonOptions.Set();
-    private readonly Option<string> _methods = Listed("--methods", string.Join(',', MethodNames.All), "Methods, comma-separated.");
+    private readonly Option<string> _methods = Listed("--methods", string.Join(',', MethodNames.All.Where(name => name != MethodKind.FedLoraStacking.Name())), $"Methods, comma-separated, of {string.Join(", ", MethodNames.All)}.");
     private readonly Option<string> _partitions = Listed("--partitions", "iid,dirichlet:1.0,dirichlet:0.1,classes:1,zipf:1.2", "Partitions, comma-separated: iid, dirichlet:ALPHA, classes:K or zipf:EXPONENT.");
     private readonly Option<string> _seeds = Listed("--seeds", "1,2,3", "Seeds, comma-separated.");
-    private readonly Option<string> _rates = Listed("--learning-rates", "5e-4,1e-3,3e-3", "Learning rates that every method chooses from, on training data kept aside; a single one is taken as it is.");
+    private readonly Option<string> _rates = Listed("--learning-rates", "3e-4,1e-3,3e-3", "Learning rates that every method chooses from, on training data kept aside; a single one is taken as it is.");
     private readonly Option<int> _interval = Whole("--averaging-interval", 100, "SplitLoRA: server steps between two averagings of the clients' adapters.");
     private readonly Option<int> _localEpochs = Whole("--local-epochs", 1, "FedLoRA: epochs that a client trains between two aggregations.");
     private readonly Option<int> _parallel = Whole("--parallel", Environment.ProcessorCount, "Trainings at a time, one thread each.");

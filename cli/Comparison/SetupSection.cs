@@ -1,5 +1,4 @@
 using System.Globalization;
-using SplitFrozen.Cli.Display;
 using SplitFrozen.Comparison.Study;
 using SplitFrozen.Contracts.Wire;
 

@@ -41,7 +41,7 @@ public sealed class ChoiceTests
         var (train, measured) = (task.Search.Data.Train, task.Search.Data.Evaluation);
 
         Assert.Equal((32, 8), (train.Count, measured.Count));
-        Assert.Equal(small.Data.Train.Select(sample => sample.Digest).Order(), train.Concat(measured).Select(sample => sample.Digest).Order());
+        Assert.Equal(small.Data.Train.Select(sample => sample.Digest.Value).Order(), train.Concat(measured).Select(sample => sample.Digest.Value).Order());
         Assert.Equal(Enumerable.Range(0, 32), train.Select(sample => sample.Id.Row));
         Assert.All(measured, sample => Assert.True(sample.Id.IsEvaluation));
     }
