@@ -47,4 +47,12 @@ internal static class CommandConsole
 
         return console;
     }
+
+    /// <summary>The command as the user can repeat it in a shell.</summary>
+    public static string CommandLine(this CommandContext context) => "splitfrozen " + string.Join(' ', context.Arguments.Select(Quoted));
+
+    private static string Quoted(string argument) =>
+        argument.All(c => char.IsAsciiLetterOrDigit(c) || "-_./=:,@%+".Contains(c, StringComparison.Ordinal))
+            ? argument
+            : "'" + argument.Replace("'", "'\\''", StringComparison.Ordinal) + "'";
 }

@@ -21,6 +21,11 @@ internal static class HelpExamples
             "splitfrozen run samples/demo.yaml --out /tmp/demo --json > events.jsonl",
             "splitfrozen run samples/demo.yaml          (again: goes on after Ctrl-C, or says that the run is finished)",
         ],
+        ["compare"] =
+        [
+            "splitfrozen compare samples/compare-sst2.yaml samples/compare-mrpc.yaml",
+            "splitfrozen compare samples/demo.yaml --methods splitfrozen,fedlora --partitions iid,classes:1 --seeds 1 --learning-rates 1e-3",
+        ],
         ["eval"] =
         [
             "splitfrozen eval runs/demo/adapter --spec runs/demo/spec.yaml",

@@ -24,6 +24,7 @@ internal static class SplitFrozenCommand
         var root = new RootCommand(Description)
         {
             RunCommand.Create(context),
+            CompareCommand.Create(context),
             InspectCommand.Create(context),
             PretrainCommand.Create(context),
             EvalCommand.Create(context),

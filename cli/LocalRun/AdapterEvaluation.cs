@@ -3,7 +3,6 @@ using SplitFrozen.Tasks.Metrics;
 using SplitFrozen.Tasks;
 using SplitFrozen.Training.Export;
 using SplitFrozen.Training.FineTuning;
-using static TorchSharp.torch;
 
 namespace SplitFrozen.Cli.LocalRun;
 
@@ -30,7 +29,8 @@ internal sealed class AdapterEvaluation(PreparedRun run, PeftAdapter adapter) : 
         foreach (var batch in run.Data.Evaluation.Chunk(run.Spec.Device.MicroBatch))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Evaluate(tuner, accumulator, batch);
+            using var encoded = SampleBatch.Encode(_encoder, batch, run.Spec.Device.WireType);
+            tuner.EvaluateInto(accumulator, encoded.Samples);
         }
 
         return accumulator.Metrics();
@@ -57,23 +57,5 @@ internal sealed class AdapterEvaluation(PreparedRun run, PeftAdapter adapter) : 
     {
         _encoder.Dispose();
         _upper.Dispose();
-    }
-
-    private void Evaluate(FineTuner tuner, EvaluationAccumulator accumulator, EncodedSample[] batch)
-    {
-        using var scope = NewDisposeScope();
-        using var layout = new SequenceLayout(Array.ConvertAll(batch, sample => sample.Tokens.Length));
-        var wireType = run.Spec.Device.WireType;
-        var (states, scales) = HiddenStateCodec.Encode(_encoder.Encode([.. batch.SelectMany(sample => sample.Tokens)], layout), wireType);
-        var hidden = HiddenStateCodec.Decode(states, scales, layout.Tokens, _encoder.Width, wireType);
-        var samples = new TrainingSample[batch.Length];
-        var row = 0L;
-        for (var i = 0; i < batch.Length; i++)
-        {
-            samples[i] = new TrainingSample(batch[i].Id, _encoder.Cut, hidden.narrow(0, row, batch[i].Tokens.Length), batch[i].Labels);
-            row += batch[i].Tokens.Length;
-        }
-
-        tuner.EvaluateInto(accumulator, samples);
     }
 }

@@ -42,7 +42,7 @@ internal sealed class RunSession(CommandContext context, PreparedRun run, string
         using var notice = live is not null ? default : cancellationToken.Register(() => context.Error.WriteLine(InterruptSignal.Notice));
         IRunObserver[] observers = [_progress, metrics, display];
         var fromStep = _progress.Read(view => view.Steps.Count == 0 ? 0 : view.Steps.Keys.Last() + 1);
-        Publish(new RunStartedEvent(context.Time.GetUtcNow(), run.Spec.Name, Command(), fromStep));
+        Publish(new RunStartedEvent(context.Time.GetUtcNow(), run.Spec.Name, context.CommandLine(), fromStep));
         var runner = new LocalRunner(run, folder, folder.ReadRecord().RunId, loggers, context.Time);
         try
         {
@@ -96,7 +96,7 @@ internal sealed class RunSession(CommandContext context, PreparedRun run, string
 
     private void Report(RunFolder folder, long trainedParameters)
     {
-        var facts = run.Facts(Command(), folder.Path, trainedParameters);
+        var facts = run.Facts(context.CommandLine(), folder.Path, trainedParameters);
         _progress.Read(view =>
         {
             File.WriteAllText(folder.ReportFile, RunReport.Write(facts, view));
@@ -115,7 +115,7 @@ internal sealed class RunSession(CommandContext context, PreparedRun run, string
 
     private void SummaryOf(string folder)
     {
-        var facts = run.Facts(Command(), folder, 0);
+        var facts = run.Facts(context.CommandLine(), folder, 0);
         _progress.Read(view =>
         {
             SummaryTable.Write(context.Console(), facts, view);
@@ -126,11 +126,4 @@ internal sealed class RunSession(CommandContext context, PreparedRun run, string
     private ILoggerFactory Loggers() => context.Environment("SPLITFROZEN_DEBUG") == "1"
         ? LoggerFactory.Create(builder => builder.AddProvider(new ErrorLog(context.Error)))
         : NullLoggerFactory.Instance;
-
-    private string Command() => "splitfrozen " + string.Join(' ', context.Arguments.Select(Quoted));
-
-    private static string Quoted(string argument) =>
-        argument.All(c => char.IsAsciiLetterOrDigit(c) || "-_./=:,@%+".Contains(c, StringComparison.Ordinal))
-            ? argument
-            : "'" + argument.Replace("'", "'\\''", StringComparison.Ordinal) + "'";
 }

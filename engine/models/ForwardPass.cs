@@ -33,6 +33,12 @@ public sealed class ForwardPass : IDisposable
     /// <summary>Logits <c>[B, C]</c> for classification; null for language modelling, where they are never held (see <see cref="UpperModel.Logits"/>).</summary>
     public Tensor? Logits => Head.Logits;
 
+    /// <summary>
+    /// Gradient <c>[ΣT, H]</c> of the scaled loss for the hidden states at F, once the backward pass has run; null before, without
+    /// counted labels, and without <see cref="UpperModelOptions.GradientAtBoundary"/>. Lives as long as the pass.
+    /// </summary>
+    public Tensor? HiddenGradient { get; internal set; }
+
     internal BlockContext Context { get; }
 
     internal IReadOnlyList<Tape> Tapes { get; }
@@ -71,6 +77,7 @@ public sealed class ForwardPass : IDisposable
         _ready = false;
         FreeTapes();
         Head.Dispose();
+        HiddenGradient?.Dispose();
         Context.RowsAfterAttention?.Dispose();
     }
 

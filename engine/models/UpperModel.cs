@@ -17,9 +17,10 @@ public sealed class UpperModel : IDisposable
     private readonly ParameterStore _store;
     private readonly Embedding? _embedding;
     private readonly TransformerBlock[] _frozen;
-    private readonly TransformerBlock[] _trained;
+    private readonly TrainedStack _trained;
     private readonly Norm _finalNorm;
     private readonly OutputHead _head;
+    private readonly IReadOnlyList<LinearLayer> _adapted;
 
     private UpperModel(ModelFolder folder, UpperModelOptions options, List<IDisposable> made)
     {
@@ -49,8 +50,9 @@ public sealed class UpperModel : IDisposable
         _embedding = options.TrainAllWeights ? Own(new Embedding(folder, options.Compute, _store)) : null;
         _frozen = BlockStack.Make(frozen, _config, _rotary, options.LowestCut, options.Boundary);
         made.AddRange(_frozen);
-        _trained = BlockStack.Make(trained, _config, _rotary, options.Boundary, _config.Layers);
-        made.AddRange(_trained);
+        _trained = Own(new TrainedStack(
+            BlockStack.Make(trained, _config, _rotary, options.Boundary, _config.Layers), needInput: options.GradientAtBoundary || options.TrainAllWeights));
+        _adapted = trained.Adapted;
         _finalNorm = Own(trained.Norm(_config.Family == ModelFamily.Gpt2 ? "ln_f" : "norm"));
         _head = Own(new OutputHead(HeadWeight(folder, trained), keepLogits: options.Head == HeadKind.Classification));
         _store.Seal();
@@ -154,18 +156,38 @@ public sealed class UpperModel : IDisposable
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var rows = _options.Head == HeadKind.Classification ? layout.LastRows : null;
-        var top = RunTrained(Own(hidden), new BlockContext(layout, null, rows), tapes: null);
+        var top = _trained.Forward(Own(hidden), new BlockContext(layout, null, rows), tapes: null);
         return _head.Logits(_finalNorm.Forward(top, tape: null)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Adds <c>share · scale · B A</c> of every adapter to the weight under it, in memory; the adapters stay as they are. A sum of
+    /// such products is exact where an average of A and of B is not.
+    /// </summary>
+    public void MergeAdapters(double share)
+    {
+        using var noGradient = no_grad();
+        foreach (var layer in _adapted)
+        {
+            layer.MergeAdapter(share);
+        }
+    }
+
+    /// <summary>Gives every adapter a new A, drawn by the seed, and a B of zero: the adapters then add nothing. The head stays.</summary>
+    public void RestartAdapters(ulong seed)
+    {
+        using var noGradient = no_grad();
+        foreach (var layer in _adapted)
+        {
+            layer.RestartAdapter(seed);
+        }
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var block in _frozen.Concat(_trained))
-        {
-            block.Dispose();
-        }
-
+        Array.ForEach(_frozen, block => block.Dispose());
+        _trained.Dispose();
         _embedding?.Dispose();
         _finalNorm.Dispose();
         _head.Dispose();
@@ -182,7 +204,7 @@ public sealed class UpperModel : IDisposable
         CheckHidden(hidden, layout);
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        TransformerBlock[] blocks = [.. _frozen.AsSpan(fromCut - _options.LowestCut), .. _trained];
+        TransformerBlock[] blocks = [.. _frozen.AsSpan(fromCut - _options.LowestCut), .. _trained.Blocks];
         var top = BlockStack.Run(blocks, Own(hidden), layout, caches);
         return _head.Logits(_finalNorm.Forward(top.narrow(0, layout.Tokens - 1, 1), tape: null)).MoveToOuterDisposeScope();
     }
@@ -192,26 +214,21 @@ public sealed class UpperModel : IDisposable
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        var lowest = Array.FindIndex(_trained, block => block.Trains);
         var dRows = _head.Backward(pass.Head, lossScale, deferred);
-        if (lowest < 0 && !_finalNorm.Trains)
+        if (!_trained.NeedsGradient && !_finalNorm.Trains)
         {
             return;
         }
 
-        var gradient = _finalNorm.Backward(dRows, pass.Tapes[^1], deferred);
-        for (var i = _trained.Length - 1; i >= Math.Max(lowest, 0); i--)
-        {
-            var context = i == _trained.Length - 1 ? pass.Context : pass.Context with { RowsAfterAttention = null };
-            var next = _trained[i].Backward(gradient, context, pass.Tapes[i], deferred, needInput: i > lowest || _embedding is not null);
-            gradient.Dispose();
-            pass.Tapes[i].Dispose();
-            gradient = next!;
-        }
-
+        var gradient = _trained.Backward(_finalNorm.Backward(dRows, pass.Tapes[^1], deferred), pass.Context, pass.Tapes, deferred);
         if (_embedding is not null)
         {
-            _embedding.Backward(gradient, pass.PackedTokens!, pass.Context.Layout, deferred);
+            _embedding.Backward(gradient!, pass.PackedTokens!, pass.Context.Layout, deferred);
+        }
+
+        if (_options.GradientAtBoundary)
+        {
+            pass.HiddenGradient = gradient!.DetachFromDisposeScope();
         }
     }
 
@@ -261,7 +278,7 @@ public sealed class UpperModel : IDisposable
         var tapes = training ? new List<Tape>() : null;
         try
         {
-            var top = RunTrained(x, context, tapes);
+            var top = _trained.Forward(x, context, tapes);
             var tape = training ? new Tape() : null;
             if (tape is not null)
             {
@@ -277,34 +294,6 @@ public sealed class UpperModel : IDisposable
             rows?.Dispose();
             throw;
         }
-    }
-
-    private Tensor RunTrained(Tensor x, BlockContext context, List<Tape>? tapes)
-    {
-        if (_trained.Length == 0)
-        {
-            return context.RowsAfterAttention is null ? x : x.index_select(0, context.RowsAfterAttention);
-        }
-
-        var all = context with { RowsAfterAttention = null };
-        var firstTrained = Array.FindIndex(_trained, block => block.Trains);
-        for (var i = 0; i < _trained.Length; i++)
-        {
-            Tape? tape = null;
-            if (tapes is not null)
-            {
-                tape = new Tape();
-                tapes.Add(tape);
-            }
-
-            // Below the first block with something to train no gradient is needed, so nothing is saved.
-            var saving = firstTrained >= 0 && i >= firstTrained ? tape : null;
-            var next = _trained[i].Forward(x, i == _trained.Length - 1 ? context : all, saving);
-            x.Dispose();
-            x = next;
-        }
-
-        return x;
     }
 
     // A handle of its own, which may be disposed.

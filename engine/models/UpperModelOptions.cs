@@ -38,6 +38,12 @@ public sealed record UpperModelOptions
     /// </summary>
     public bool TrainAllWeights { get; init; }
 
+    /// <summary>
+    /// Whether a backward pass also gives the gradient of the hidden states at F, <see cref="ForwardPass.HiddenGradient"/>, for a
+    /// lower part that trains elsewhere.
+    /// </summary>
+    public bool GradientAtBoundary { get; init; }
+
     /// <summary>Type of weights, gradients and results: Float32, or Float64 to check numbers.</summary>
     public ScalarType Compute { get; init; } = ScalarType.Float32;
 
@@ -58,7 +64,7 @@ public sealed record UpperModelOptions
         }
     }
 
-    private static void ValidateLora(LoraConfig lora, ModelFamily family)
+    internal static void ValidateLora(LoraConfig lora, ModelFamily family)
     {
         Require(lora.Rank >= 1, "Lora.Rank", $"{lora.Rank} must be at least 1");
         Require(double.IsFinite(lora.Alpha), "Lora.Alpha", $"{lora.Alpha} must be a finite number");

@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Planning;
 using SplitFrozen.Messaging;
 using SplitFrozen.ServiceDefaults;
 

@@ -1,3 +1,5 @@
+using SplitFrozen.Contracts.Planning;
+
 namespace SplitFrozen.Coordinator;
 
 /// <summary>

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Planning;
 using SplitFrozen.Contracts.Wire;
 
 namespace SplitFrozen.Coordinator;

@@ -1,4 +1,5 @@
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Planning;
 using SplitFrozen.Contracts.Wire;
 
 namespace SplitFrozen.Coordinator;

@@ -91,17 +91,5 @@ internal sealed class FineTuningEngine : IDisposable
         return _tuner;
     }
 
-    private UpperModelOptions ModelOptions()
-    {
-        var lora = _options.Spec.Lora;
-        return new UpperModelOptions
-        {
-            LowestCut = _options.LowestCut,
-            Boundary = _options.Spec.Model.Boundary,
-            Head = _options.Task.Kind == TaskKind.Classification ? HeadKind.Classification : HeadKind.LanguageModel,
-            Classes = _options.Task.Classes,
-            Lora = new LoraConfig(lora.Rank, lora.Alpha, lora.Dropout, lora.Targets, lora.RankStabilized),
-            Seed = unchecked((ulong)_options.Spec.Seed),
-        };
-    }
+    private UpperModelOptions ModelOptions() => RunModel.Options(_options.Spec, _options.Task.Classes) with { LowestCut = _options.LowestCut };
 }

@@ -14,6 +14,8 @@ public sealed class ImportArrowTests
         ["engine/models"] = ["engine/torch", "contracts"],
         ["engine/tasks"] = ["engine/tokenizers", "contracts"],
         ["engine/training"] = ["engine/models", "engine/tasks"],
+        ["comparison/methods"] = ["engine/training"],
+        ["comparison/study"] = ["comparison/methods"],
         ["infrastructure/messaging"] = ["contracts"],
         ["infrastructure/activation-cache"] = ["contracts"],
         ["infrastructure/service-defaults"] = ["contracts"],
@@ -23,7 +25,7 @@ public sealed class ImportArrowTests
         ["services/trainer"] = ["engine/training", .. Infrastructure],
         ["comparison/fleet"] = ["engine/models", "contracts"],
         ["comparison/leakage"] = ["engine/models", "engine/tasks"],
-        ["cli"] = ["comparison/leakage", "services/device-worker", "services/coordinator", "services/trainer"],
+        ["cli"] = ["comparison/leakage", "comparison/study", "services/device-worker", "services/coordinator", "services/trainer"],
         ["bench"] =
         [
             "comparison/fleet", "engine/training", "cli", "services/device-worker", "services/coordinator", "services/trainer", .. Infrastructure, "tests/servers",

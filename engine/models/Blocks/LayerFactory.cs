@@ -1,4 +1,3 @@
-using SplitFrozen.Contracts.Determinism;
 using SplitFrozen.Models.Operations;
 using static TorchSharp.torch;
 
@@ -10,7 +9,7 @@ namespace SplitFrozen.Models.Blocks;
 /// </summary>
 internal sealed class LayerFactory(ModelFolder folder, ScalarType type)
 {
-    private int _adapters;
+    private readonly List<LinearLayer> _adapted = [];
 
     /// <summary>Where parameters go; null makes frozen layers.</summary>
     internal ParameterStore? Store { get; init; }
@@ -24,14 +23,24 @@ internal sealed class LayerFactory(ModelFolder folder, ScalarType type)
     /// <summary>Seed of the adapters' initial values.</summary>
     internal ulong Seed { get; init; }
 
+    /// <summary>The layers made so far that have an adapter.</summary>
+    internal IReadOnlyList<LinearLayer> Adapted => _adapted;
+
     private bool IsGpt2 => folder.Config.Family == ModelFamily.Gpt2;
 
     /// <summary>A linear layer at a canonical path, for example <c>h.0.attn.c_attn</c>. GPT-2's have a bias, Llama's none.</summary>
     internal LinearLayer Linear(string path, int inWidth, int outWidth)
     {
         long[] shape = IsGpt2 ? [inWidth, outWidth] : [outWidth, inWidth];
-        return new LinearLayer(
-            Weight($"{path}.weight", shape), IsGpt2 ? Weight($"{path}.bias", outWidth) : null, storedInOut: IsGpt2, Adapter(path, inWidth, outWidth));
+        var adapter = Adapter(path, inWidth, outWidth);
+        var layer = new LinearLayer(
+            Weight($"{path}.weight", shape), IsGpt2 ? Weight($"{path}.bias", outWidth) : null, storedInOut: IsGpt2, adapter);
+        if (adapter is not null)
+        {
+            _adapted.Add(layer);
+        }
+
+        return layer;
     }
 
     /// <summary>A norm at a canonical path: LayerNorm for GPT-2, RMSNorm for Llama.</summary>
@@ -52,18 +61,9 @@ internal sealed class LayerFactory(ModelFolder folder, ScalarType type)
             return null;
         }
 
-        // Kaiming-uniform with a = √5 over inWidth inputs has the bound 1 / √inWidth (He et al., 2015; PEFT's default).
         var name = $"{path}.lora_A.weight";
-        var random = SeededRandom.ForStream(Seed, name);
-        var bound = 1 / Math.Sqrt(inWidth);
-        var values = new double[Lora.Rank * inWidth];
-        for (var i = 0; i < values.Length; i++)
-        {
-            values[i] = ((2 * random.NextDouble()) - 1) * bound;
-        }
-
-        var a = Store.Add(name, tensor(values, [Lora.Rank, inWidth], type));
+        var a = Store.Add(name, Operations.Adapter.InitialA(Seed, name, Lora.Rank, inWidth, type));
         var b = Store.Add($"{path}.lora_B.weight", zeros([outWidth, Lora.Rank], type));
-        return new Adapter(a, b, Lora.Scale, _adapters++);
+        return new Adapter(a, b, Lora.Scale, _adapted.Count);
     }
 }

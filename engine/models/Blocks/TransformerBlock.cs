@@ -38,7 +38,7 @@ internal abstract class TransformerBlock : IDisposable
     public abstract void Dispose();
 
     /// <summary>Gradient <c>[n, H]</c> of chosen rows spread over all rows <c>[ΣT, H]</c>.</summary>
-    protected static Tensor SpreadRows(Tensor gradient, BlockContext context) => context.RowsAfterAttention is null
+    internal static Tensor SpreadRows(Tensor gradient, BlockContext context) => context.RowsAfterAttention is null
         ? gradient
         : zeros([context.Layout.Tokens, gradient.shape[1]], gradient.dtype).index_copy_(0, context.RowsAfterAttention, gradient);
 

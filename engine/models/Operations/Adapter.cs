@@ -1,3 +1,4 @@
+using SplitFrozen.Contracts.Determinism;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Operations;
@@ -21,6 +22,37 @@ internal sealed class Adapter(Parameter a, Parameter b, double scale, int ordina
             tape.Push(low);
             tape.Push(mask);
         }
+    }
+
+    /// <summary>The initial A <c>[rank, in]</c> of a name and seed: uniform in ±1 / √in. B starts at zero.</summary>
+    internal static Tensor InitialA(ulong seed, string name, long rank, long inWidth, ScalarType type)
+    {
+        // Kaiming-uniform with a = √5 over inWidth inputs has the bound 1 / √inWidth (He et al., 2015; PEFT's default).
+        var random = SeededRandom.ForStream(seed, name);
+        var bound = 1 / Math.Sqrt(inWidth);
+        var values = new double[rank * inWidth];
+        for (var i = 0; i < values.Length; i++)
+        {
+            values[i] = ((2 * random.NextDouble()) - 1) * bound;
+        }
+
+        return tensor(values, [rank, inWidth], type);
+    }
+
+    /// <summary>Adds <c>share · scale · B A</c> to a weight W in place, <c>[in, out]</c> or <c>[out, in]</c>.</summary>
+    internal void MergeInto(Tensor weight, bool storedInOut, double share)
+    {
+        using var scope = NewDisposeScope();
+        var scaled = b.Value.mul(share * scale);
+        _ = storedInOut ? weight.addmm_(a.Value.t(), scaled.t(), beta: 1, alpha: 1) : weight.addmm_(scaled, a.Value, beta: 1, alpha: 1);
+    }
+
+    /// <summary>Draws A anew and sets B to zero, so that the branch is zero again.</summary>
+    internal void Restart(ulong seed)
+    {
+        using var initial = InitialA(seed, a.Name, a.Value.shape[0], a.Value.shape[1], a.Value.dtype);
+        _ = a.Value.copy_(initial);
+        _ = b.Value.zero_();
     }
 
     /// <summary>Adds the branch's part to dx <c>[n, in]</c> in place, if there is one, and puts dA and dB off.</summary>

@@ -35,6 +35,12 @@ internal sealed class LinearLayer(LayerWeight weight, LayerWeight? bias, bool st
         return y;
     }
 
+    /// <summary>Adds a share of the adapter's product to W in place; the adapter stays as it is.</summary>
+    internal void MergeAdapter(double share) => adapter?.MergeInto(weight.Value, storedInOut, share);
+
+    /// <summary>Makes the adapter a new one that adds nothing yet.</summary>
+    internal void RestartAdapter(ulong seed) => adapter?.Restart(seed);
+
     /// <summary>The gradient of x <c>[n, in]</c>, or null where it is not needed; gradients of weights are put off.</summary>
     internal Tensor? Backward(Tensor dy, Tape tape, WeightGradients deferred, bool needInput)
     {

@@ -34,15 +34,7 @@ public sealed class TrainedAdapter : IDisposable
         ArgumentNullException.ThrowIfNull(spec);
         ArgumentNullException.ThrowIfNull(classNames);
         var classifies = classNames.Count > 0;
-        var model = UpperModel.Open(folder, new UpperModelOptions
-        {
-            LowestCut = spec.Model.Boundary,
-            Boundary = spec.Model.Boundary,
-            Head = classifies ? HeadKind.Classification : HeadKind.LanguageModel,
-            Classes = classNames.Count,
-            Lora = new LoraConfig(spec.Lora.Rank, spec.Lora.Alpha, spec.Lora.Dropout, spec.Lora.Targets, spec.Lora.RankStabilized),
-            Seed = unchecked((ulong)spec.Seed),
-        });
+        var model = UpperModel.Open(folder, RunModel.Options(spec, classNames.Count));
         try
         {
             using var tuner = new FineTuner(model, spec.Training, totalSteps: 1, seed: 0, labelsPerToken: !classifies);

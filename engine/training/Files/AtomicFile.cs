@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace SplitFrozen.Training.Files;
 
 /// <summary>Writes a file so that a reader, or a crash at any moment, sees the old content or the new one, never a part.</summary>
-internal static class AtomicFile
+public static class AtomicFile
 {
     /// <summary>Suffix of the file under which the content is written before it takes its name.</summary>
     public const string TemporarySuffix = ".tmp";

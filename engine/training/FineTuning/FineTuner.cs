@@ -2,6 +2,7 @@ using SplitFrozen.Contracts.Determinism;
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using SplitFrozen.Training.Optimization;
+using static TorchSharp.torch;
 
 namespace SplitFrozen.Training.FineTuning;
 
@@ -56,9 +57,13 @@ public sealed class FineTuner : IDisposable
     /// </summary>
     /// <param name="step">The step, counted from 0; decides learning rate and dropout.</param>
     /// <param name="samples">At least one.</param>
+    /// <param name="hiddenGradients">
+    /// Gets, for every micro-batch in order, the gradient <c>[ΣT, H]</c> of the step's loss for its hidden states at F, before any
+    /// clipping; the caller owns them. Needs <see cref="UpperModelOptions.GradientAtBoundary"/>; null for none.
+    /// </param>
     /// <exception cref="ArgumentException">There is no sample, or one does not fit the model.</exception>
     /// <exception cref="TrainingDivergedException">The loss or its gradient is not finite.</exception>
-    public StepResult Train(int step, IReadOnlyList<TrainingSample> samples)
+    public StepResult Train(int step, IReadOnlyList<TrainingSample> samples, ICollection<Tensor>? hiddenGradients = null)
     {
         Check(samples);
         var total = MicroBatch.Count(samples);
@@ -71,6 +76,7 @@ public sealed class FineTuner : IDisposable
             var share = total == 0 ? 0.0 : (double)batch.CountedLabels / total;
             pass.BackwardInput(share, _deferred);
             _deferred.Run();
+            hiddenGradients?.Add(HiddenGradient(pass, batch));
             loss += batch.CountedLabels == 0 ? 0.0 : pass.Loss * share;
             correct += pass.CorrectPredictions;
             tokens += batch.Layout.Tokens;
@@ -102,6 +108,9 @@ public sealed class FineTuner : IDisposable
         _deferred.Dispose();
         Optimizer.Dispose();
     }
+
+    /// <summary>Without a counted label nothing ran backward, and the gradient is zero.</summary>
+    private static Tensor HiddenGradient(ForwardPass pass, MicroBatch batch) => pass.HiddenGradient?.alias() ?? zeros_like(batch.Hidden);
 
     private int MicroBatchSize(int batch) => _spec.MicroBatch > 0 ? _spec.MicroBatch : Math.Max(1, batch);
 

@@ -1,3 +1,4 @@
+using SplitFrozen.Contracts.Determinism;
 using SplitFrozen.Models;
 using SplitFrozen.Torch;
 using TorchSharp;
@@ -41,6 +42,44 @@ public sealed class UpperModelTests
         }
 
         Assert.Equal(before, DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount);
+    }
+
+    [Theory]
+    [InlineData(ModelFamily.Gpt2)]
+    [InlineData(ModelFamily.Llama)]
+    public void MergeAdapters_OfTwoSets_ActAsTheirStackedAdapter(ModelFamily family)
+    {
+        using var model = SmallModel.Make(family);
+        using var merged = Open(model, HeadKind.Classification, dropout: 0, ScalarType.Float64);
+        using var stacked = UpperModel.Open(model.Folder, merged.Options with { Lora = merged.Options.Lora! with { Rank = 2 * merged.Options.Lora.Rank, Alpha = 2 * merged.Options.Lora.Alpha } });
+        var random = new SeededRandom(4);
+        double[] shares = [0.3, 0.7];
+        foreach (var parameter in stacked.Parameters.Where(parameter => parameter.Name.Contains("lora", StringComparison.Ordinal)))
+        {
+            using var values = tensor(Enumerable.Range(0, (int)parameter.Value.NumberOfElements).Select(_ => 0.3 * random.NextGaussian()).ToArray(), parameter.Value.shape);
+            _ = parameter.Value.copy_(values);
+        }
+
+        for (var set = 0; set < 2; set++)
+        {
+            TakeSet(stacked, merged, set);
+            merged.MergeAdapters(shares[set]);
+        }
+
+        merged.RestartAdapters(seed: 9);
+        foreach (var parameter in stacked.Parameters.Where(parameter => parameter.Name.EndsWith("lora_B.weight", StringComparison.Ordinal)))
+        {
+            // Stacking: [share₁B₁ share₂B₂] [A₁; A₂] is the weighted sum of the products.
+            using var columns = tensor(new[] { shares[0], shares[0], shares[1], shares[1] });
+            _ = parameter.Value.mul_(columns);
+        }
+
+        using var layout = new SequenceLayout([4]);
+        using var hidden = randn(4, 16, ScalarType.Float64);
+        using var expected = stacked.Logits(hidden, layout);
+        using var actual = merged.Logits(hidden, layout);
+        Comparison.AssertClose(expected, actual, 1e-12, "logits");
+        Assert.All(merged.Parameters.Where(parameter => parameter.Name.EndsWith("lora_B.weight", StringComparison.Ordinal)), b => Assert.Equal(0, b.Value.abs().max().item<double>()));
     }
 
     [Fact]
@@ -186,6 +225,15 @@ public sealed class UpperModelTests
 
         Assert.Contains("Label 3 of sequence 1", Assert.Throws<ArgumentException>(() => upper.Forward(hidden, layout, [0, 3], 1, true)).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => upper.Forward(hidden, layout, [0], 1, true));
+    }
+
+    /// <summary>Copies one of two sets of adapters, of rank 2 each, out of stacked ones.</summary>
+    private static void TakeSet(UpperModel stacked, UpperModel single, int set)
+    {
+        foreach (var (from, to) in stacked.Parameters.Zip(single.Parameters).Where(pair => pair.First.Name.Contains("lora", StringComparison.Ordinal)))
+        {
+            _ = to.Value.copy_(from.Value.narrow(from.Name.EndsWith("lora_A.weight", StringComparison.Ordinal) ? 0 : 1, 2 * set, 2));
+        }
     }
 
     private static UpperModel Open(SmallModel model, HeadKind head, double dropout, ScalarType type) => UpperModel.Open(

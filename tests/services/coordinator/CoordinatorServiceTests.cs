@@ -1,4 +1,6 @@
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Planning;
+using SplitFrozen.Contracts.Tests.Planning;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Coordinator;
 using SplitFrozen.Services.Tests.Support;
@@ -57,7 +59,7 @@ public sealed class CoordinatorServiceTests : CoordinatedRun
     public async Task Run_EntriesEvictedBeforeAStep_AsksAgainAndRepeatsTheStep()
     {
         var devices = Devices(3, 30, 5);
-        var undisturbed = new TrainingPlan(TrainingPlanTests.Ids(30, 5), 5, 3, 8, 4);
+        var undisturbed = new TrainingPlan(SampleIds.Of(30, 5), 5, 3, 8, 4);
         var trainer = Trainer();
         var evicted = 0;
         trainer.BeforeStep = step =>
@@ -149,13 +151,13 @@ public sealed class CoordinatorServiceTests : CoordinatedRun
     public async Task Run_DeviceStartedAnew_GetsItsOpenWorkAgain()
     {
         var never = new TaskCompletionSource();
-        var lost = new FakeDevice(Run, "c0", TrainingPlanTests.Ids(10, 0), _control, _data) { Gate = never.Task };
+        var lost = new FakeDevice(Run, "c0", SampleIds.Of(10, 0), _control, _data) { Gate = never.Task };
         var trainer = Trainer();
         var run = CompleteAsync(Options(1), trainer);
         await lost.RegisterAsync();
         await Deadline.UntilAsync(() => !_planned.IsEmpty, "the run is planned");
         lost.Dispose();
-        using var anew = new FakeDevice(Run, "c0", TrainingPlanTests.Ids(10, 0), _control, _data, instance: "2");
+        using var anew = new FakeDevice(Run, "c0", SampleIds.Of(10, 0), _control, _data, instance: "2");
         await anew.RegisterAsync();
         await run;
         AssertExactlyOnce(trainer.Applied, 10, 0, epochs: 3);

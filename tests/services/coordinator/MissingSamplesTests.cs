@@ -1,4 +1,5 @@
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Tests.Planning;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Coordinator;
 using SplitFrozen.Services.Tests.Support;
@@ -69,7 +70,7 @@ public sealed class MissingSamplesTests : CoordinatedRun
     public async Task ClientComesBackWithOtherData_IsRefusedAndTheRunGoesOnWithoutWhatItOwes()
     {
         var never = new TaskCompletionSource();
-        var ids = TrainingPlanTests.Ids(24, 0);
+        var ids = SampleIds.Of(24, 0);
         using var kept = new FakeDevice(Run, "c0", ids[..12], _control, _data);
         var lost = new FakeDevice(Run, "c1", ids[12..], _control, _data) { Gate = never.Task };
         var trainer = Trainer();

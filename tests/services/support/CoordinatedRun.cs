@@ -1,10 +1,10 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging.Abstractions;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Tests.Planning;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Coordinator;
 using SplitFrozen.Messaging;
-using SplitFrozen.Services.Tests.Coordinator;
 
 namespace SplitFrozen.Services.Tests.Support;
 
@@ -86,7 +86,7 @@ public abstract class CoordinatedRun : IAsyncDisposable
 
     private protected FakeDevice[] Devices(int clients, int training, int heldOut)
     {
-        var ids = TrainingPlanTests.Ids(training, heldOut);
+        var ids = SampleIds.Of(training, heldOut);
         return [.. Enumerable.Range(0, clients).Select(n => new FakeDevice(Run, $"c{n}", [.. ids.Where((_, i) => i % clients == n)], _control, _data))];
     }
 

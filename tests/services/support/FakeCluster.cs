@@ -1,9 +1,9 @@
 using System.Collections.Concurrent;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Tests.Planning;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Messaging;
-using SplitFrozen.Services.Tests.Coordinator;
 
 namespace SplitFrozen.Services.Tests.Support;
 
@@ -21,7 +21,7 @@ internal sealed class FakeDeviceWorker : IAsyncDisposable
 
     public FakeDeviceWorker(string device, int training, int heldOut, InProcessControlPlane control, InProcessDataPlane data, Task? gate = null)
     {
-        (Device, _control, _data, _samples) = (device, control, data, TrainingPlanTests.Ids(training, heldOut));
+        (Device, _control, _data, _samples) = (device, control, data, SampleIds.Of(training, heldOut));
         Gate = gate ?? Task.CompletedTask;
         _subscriptions =
         [

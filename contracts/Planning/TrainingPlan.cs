@@ -2,7 +2,7 @@ using SplitFrozen.Contracts.Determinism;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Contracts.Wire;
 
-namespace SplitFrozen.Coordinator;
+namespace SplitFrozen.Contracts.Planning;
 
 /// <summary>
 /// The order of a run's work: a pure function of the sample ids, the seed and the sizes. Who holds which sample does not

@@ -2,9 +2,9 @@ using CsCheck;
 using SplitFrozen.Contracts.Determinism;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Contracts.Wire;
-using SplitFrozen.Coordinator;
+using SplitFrozen.Contracts.Planning;
 
-namespace SplitFrozen.Services.Tests.Coordinator;
+namespace SplitFrozen.Contracts.Tests.Planning;
 
 public sealed class TrainingPlanTests
 {
@@ -14,7 +14,7 @@ public sealed class TrainingPlanTests
     [Fact]
     public void Plan_AnySizes_HasEverySampleOncePerEpochAndEvaluation() => Sizes.Sample(size =>
     {
-        var ids = Ids(size.Train, size.Held);
+        var ids = SampleIds.Of(size.Train, size.Held);
         var plan = new TrainingPlan(ids, size.Seed, size.Epochs, size.Batch, size.Part);
         var trained = Enumerable.Range(0, size.Epochs).Select(_ => new List<SampleId>()).ToArray();
         var evaluated = Enumerable.Range(0, size.Epochs + 1).Select(_ => new List<SampleId>()).ToArray();
@@ -49,7 +49,7 @@ public sealed class TrainingPlanTests
     [Fact]
     public void Plan_AnyPartitionOfTheSamples_IsTheSame() => Gen.Select(Sizes, Gen.Int[1, 8]).Sample((size, clients) =>
     {
-        var ids = Ids(size.Train, size.Held);
+        var ids = SampleIds.Of(size.Train, size.Held);
         var random = new SeededRandom(size.Seed);
         var partition = ids.GroupBy(_ => random.NextInt32(clients)).SelectMany(client => client).ToArray();
         var whole = new TrainingPlan(ids, size.Seed, size.Epochs, size.Batch, size.Part);
@@ -63,7 +63,7 @@ public sealed class TrainingPlanTests
     [Fact]
     public void Plan_OtherSeedOrEpoch_IsAnotherOrder()
     {
-        var ids = Ids(500, 0);
+        var ids = SampleIds.Of(500, 0);
         var plan = new TrainingPlan(ids, 1, 2, 32, 1);
         var first = plan.Permutation(0).ToArray();
         Assert.NotEqual(ids, first);
@@ -79,10 +79,4 @@ public sealed class TrainingPlanTests
             () => new TrainingPlan([SampleId.Training(3), SampleId.Training(3)], 1, 1, 1, 1));
         Assert.Contains("train:3", error.Message, StringComparison.Ordinal);
     }
-
-    internal static SampleId[] Ids(int training, int heldOut) =>
-    [
-        .. Enumerable.Range(0, training).Select(SampleId.Training),
-        .. Enumerable.Range(0, heldOut).Select(SampleId.Evaluation),
-    ];
 }
