@@ -72,11 +72,12 @@ internal static class RemoteCommands
 
     private static Command Devices(CommandContext context) => List(
         context, "devices", "List the device workers of a coordinator.", (client, token) => client.DevicesAsync(token),
-        ["device", "alive", "last seen", "GFLOP/s", "memory", "uplink", "clients"],
+        ["device", "alive", "last seen", "GFLOP/s", "memory", "uplink", "own data", "clients"],
         device =>
         [
-            device.Device, device.Alive ? "yes" : "no", Moment(device.LastSeen), device.Profile.GigaflopsPerSecond.ToString("0.0", CultureInfo.InvariantCulture),
-            Quantity.Bytes(device.Profile.MemoryBytes), Quantity.Bytes((long)device.Profile.UplinkBytesPerSecond) + "/s", string.Join(' ', device.Clients),
+            device.Device, YesNo(device.Alive), Moment(device.LastSeen), device.Profile.GigaflopsPerSecond.ToString("0.0", CultureInfo.InvariantCulture),
+            Quantity.Bytes(device.Profile.MemoryBytes), Quantity.Bytes((long)device.Profile.UplinkBytesPerSecond) + "/s", YesNo(device.HasOwnData),
+            string.Join(' ', device.Clients),
         ]);
 
     private static Command List<TItem>(
@@ -169,6 +170,8 @@ internal static class RemoteCommands
 
     private static CoordinatorClient Client(CommandContext context, string? address) =>
         new(address ?? context.Environment(AddressVariable) ?? DefaultAddress, context.Time);
+
+    private static string YesNo(bool value) => value ? "yes" : "no";
 
     private static string Moment(DateTimeOffset moment) => moment.ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture) + " UTC";
 }

@@ -17,7 +17,8 @@ internal static class RunPreparation
     public static PreparedRun Prepare(string specFile, IReadOnlyList<string> overrides, Func<string, string?> environment)
     {
         var reading = SpecReader.ReadFile(specFile, overrides, environment);
-        reading = reading.With(RunSpecValidator.Validate(reading.Spec, File.Exists, Directory.Exists));
+        reading = reading.With(
+            [.. RunSpecValidator.Validate(reading.Spec, File.Exists, Directory.Exists), .. RunSpecValidator.ValidateForOneProcess(reading.Spec)]);
         var faults = new List<string>();
         var model = OpenModel(reading, faults);
         try

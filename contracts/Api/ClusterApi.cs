@@ -48,8 +48,10 @@ public sealed record RunDetail(RunSummary Summary, RunSpec Spec, RunFacts? Facts
 /// <param name="Alive">False when its lease has ended.</param>
 /// <param name="LastSeen">Its last sign of life.</param>
 /// <param name="Profile">What it can do.</param>
+/// <param name="HasOwnData">Whether it holds training data of its own.</param>
 /// <param name="Clients">Clients that it serves, as <c>run/client</c>.</param>
-public sealed record DeviceSummary(string Device, string Instance, bool Alive, DateTimeOffset LastSeen, DeviceProfile Profile, IReadOnlyList<string> Clients);
+public sealed record DeviceSummary(
+    string Device, string Instance, bool Alive, DateTimeOffset LastSeen, DeviceProfile Profile, bool HasOwnData, IReadOnlyList<string> Clients);
 
 /// <summary>A run was taken in.</summary>
 public sealed record RunAccepted(string RunId);

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace SplitFrozen.Contracts.Messages;
 
-/// <summary>How the simulated clients of a run are called.</summary>
+/// <summary>How the clients of a run are called, but for devices with data of their own: their client has the device's name.</summary>
 public static class ClientNames
 {
     /// <summary>The client that holds the held-out split.</summary>

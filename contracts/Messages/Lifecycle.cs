@@ -27,17 +27,17 @@ public sealed record RunOffered(string RunId, RunSpec Spec) : IRunMessage;
 public sealed record RunPrepared(string RunId, string Trainer, RunFacts Facts) : IRunMessage;
 
 /// <summary>One client that a device worker is to serve.</summary>
-/// <param name="ClientId"><c>client-1</c> to <c>client-n</c>, or <c>evaluation</c>, which holds the held-out split.</param>
+/// <param name="ClientId"><c>client-1</c> to <c>client-n</c>, the device's own name, or <c>evaluation</c>, which holds the held-out split.</param>
 /// <param name="Cut">Blocks that it runs.</param>
 public sealed record ClientShare(string ClientId, int Cut);
 
 /// <summary>
-/// The coordinator deals simulated clients of a run to a device worker. The list is complete: it replaces the one before, and the
+/// The coordinator deals clients of a run to a device worker: simulated ones, or that of the worker's own data. The list is complete: it replaces the one before, and the
 /// same list again changes nothing while the worker serves it. A worker that was stopped starts to serve again.
 /// </summary>
 /// <param name="RunId">The run.</param>
 /// <param name="Device">The device worker's name.</param>
-/// <param name="Spec">The run's resolved spec: the worker opens model and data by it and takes its rows by the seeded partition.</param>
+/// <param name="Spec">The run's resolved spec: the worker opens model and data by it; rows of simulated clients follow from the seeded partition.</param>
 /// <param name="Clients">Its clients; empty takes all away.</param>
 public sealed record ClientsAssigned(string RunId, string Device, RunSpec Spec, ClientShare[] Clients) : IRunMessage, IAddressedMessage
 {
@@ -50,7 +50,11 @@ public sealed record ClientsAssigned(string RunId, string Device, RunSpec Spec, 
 /// <param name="Instance">Names this start of it.</param>
 /// <param name="Profile">What it can do.</param>
 /// <param name="Leaving">True when it drains and will not come back: its clients are dealt anew at once.</param>
-public sealed record DeviceAlive(string Device, string Instance, DeviceProfile Profile, bool Leaving);
+/// <param name="HasOwnData">
+/// True when it holds training data of its own: it is a client by its own name where a run asks for such, and is dealt nothing else. What data
+/// that is, it does not say.
+/// </param>
+public sealed record DeviceAlive(string Device, string Instance, DeviceProfile Profile, bool Leaving, bool HasOwnData = false);
 
 /// <summary>Stop working on the run, with a checkpoint: it was cancelled, or has ended in another way.</summary>
 public sealed record RunCancelled(string RunId) : IRunMessage;

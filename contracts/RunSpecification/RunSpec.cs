@@ -68,7 +68,10 @@ public sealed record TaskSpec
     /// <summary><c>sst2</c>, <c>mrpc</c>, <c>mnli</c>, <c>gsm8k</c>, <c>classification</c> or <c>instruction</c>.</summary>
     public string Kind { get; init; } = "";
 
-    /// <summary>Training file, <c>.tsv</c>, <c>.csv</c> or <c>.jsonl</c>; relative to the spec file.</summary>
+    /// <summary>
+    /// Training file, <c>.tsv</c>, <c>.csv</c> or <c>.jsonl</c>; relative to the spec file. Left out where devices hold data of their own
+    /// (<c>clients.partition: devices</c>).
+    /// </summary>
     public string Train { get; init; } = "";
 
     /// <summary>Held-out file, <c>.tsv</c>, <c>.csv</c> or <c>.jsonl</c>; relative to the spec file.</summary>
@@ -77,7 +80,7 @@ public sealed record TaskSpec
     /// <summary>Longest sample in tokens; longer ones are cut (classification) or left out with a count (language modelling).</summary>
     public int MaxLength { get; init; } = 128;
 
-    /// <summary>Use only the first n training rows; null uses all.</summary>
+    /// <summary>Use only the first n training rows; null uses all. Not for devices with data of their own.</summary>
     public int? TrainLimit { get; init; }
 
     /// <summary>Use only the first n held-out rows; null uses all.</summary>
@@ -89,7 +92,10 @@ public sealed record TaskSpec
     /// <summary>Generic tasks: the label column (classification, default <c>label</c>) or the answer column (instruction, default <c>answer</c>).</summary>
     public string? TargetColumn { get; init; }
 
-    /// <summary>Generic classification: the class names in order; empty takes the sorted set found in the training file.</summary>
+    /// <summary>
+    /// Generic classification: the class names in order; empty takes the sorted set found in the training file. Needed where devices hold data of
+    /// their own.
+    /// </summary>
     public IReadOnlyList<string> Classes { get; init; } = [];
 
     /// <summary>Generic instruction: template with <c>{column}</c> fields that makes the prompt; without one, each text column stands on a line.</summary>
@@ -102,14 +108,17 @@ public sealed record TaskSpec
     public int GenerateTokens { get; init; } = 128;
 }
 
-/// <summary>Simulated clients: how many, and how the training rows are dealt to them.</summary>
+/// <summary>The clients: how many, and how the training rows are dealt to simulated ones.</summary>
 public sealed record ClientsSpec
 {
-    /// <summary>Number of clients, at least 1.</summary>
+    /// <summary>Number of clients, at least 1. For <c>devices</c>, so many device workers with data of their own must be there before the run is planned.</summary>
     public int Count { get; init; } = 1;
 
-    /// <summary><c>iid</c>, <c>dirichlet</c>, <c>classes</c> or <c>zipf</c>.</summary>
-    public string Partition { get; init; } = "iid";
+    /// <summary>
+    /// <c>iid</c>, <c>dirichlet</c>, <c>classes</c> or <c>zipf</c> deal the rows of <c>task.train</c> to simulated clients; with <c>devices</c> every
+    /// device worker with data of its own is a client, named after the device.
+    /// </summary>
+    public string Partition { get; init; } = ClientPartitions.Iid;
 
     /// <summary>Dirichlet concentration, greater than 0; small is uneven.</summary>
     public double Alpha { get; init; } = 0.5;
@@ -126,7 +135,9 @@ public sealed record ClientsSpec
     /// </summary>
     public string Missing { get; init; } = "stop";
 
-    /// <summary>Cut of each client, cycled when shorter than the count; empty means every client cuts at the boundary.</summary>
+    /// <summary>
+    /// Cut of each client, cycled when shorter than the count; empty means every client cuts at the boundary. For <c>devices</c> one cut at most, that of all.
+    /// </summary>
     public IReadOnlyList<int> Cuts { get; init; } = [];
 }
 

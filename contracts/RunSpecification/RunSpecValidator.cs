@@ -26,7 +26,7 @@ public static partial class RunSpecValidator
             RunName().IsMatch(spec.Name), spec.Name, "1 to 64 letters, digits, '-' or '_'", "the run folder is named after it");
         Check(spec.Model, folderExists, faults);
         Check(spec.Lora, faults);
-        TaskSpecChecks.Check(spec.Task, fileExists, faults);
+        TaskSpecChecks.Check(spec.Task, ownData: spec.Clients.Partition == ClientPartitions.Devices, fileExists, faults);
         Check(spec.Clients, spec.Model, spec.Task, faults);
         Check(spec.Device, faults);
         Check(spec.Training, faults);
@@ -61,6 +61,18 @@ public static partial class RunSpecValidator
         return faults.All;
     }
 
+    /// <summary>
+    /// The faults of a spec that one process is to run by itself. To be added to those of <see cref="Validate"/>; none is reported by both.
+    /// </summary>
+    public static IReadOnlyList<RunSpecFault> ValidateForOneProcess(RunSpec spec)
+    {
+        var faults = new RunSpecFaults();
+        faults.Require(
+            spec.Clients.Partition != ClientPartitions.Devices, spec.Clients.Partition, $"one of {string.Join(", ", ClientPartitions.Simulated)} in one process",
+            "devices with data of their own are device workers: hand the run to a coordinator with submit");
+        return faults.All;
+    }
+
     private static bool Names(string layer, string target) =>
         layer == target || layer.EndsWith("." + target, StringComparison.Ordinal);
 
@@ -91,24 +103,27 @@ public static partial class RunSpecValidator
     private static void Check(ClientsSpec clients, ModelSpec model, TaskSpec task, RunSpecFaults faults)
     {
         faults.Range(clients.Count, 1, MostClients);
-        if (task.TrainLimit is { } rows and > 0)
+        var ownData = clients.Partition == ClientPartitions.Devices;
+        if (task.TrainLimit is { } rows and > 0 && !ownData)
         {
             faults.Require(
                 clients.Count <= rows, clients.Count, $"at most task.train_limit, {rows} rows", "every client needs a row");
         }
 
-        faults.OneOf(clients.Partition, ["iid", "dirichlet", "classes", "zipf"]);
+        faults.OneOf(clients.Partition, ClientPartitions.All);
         faults.Positive(clients.Alpha);
         faults.Positive(clients.Exponent);
         faults.Range(clients.ClassesPerClient, 1, int.MaxValue);
         faults.OneOf(clients.Missing, ["stop", "complete"]);
-        if (clients.Partition == "classes")
+        if (clients.Partition == ClientPartitions.Classes)
         {
             CheckClasses(clients, task, faults);
         }
 
+        var mostCuts = ownData ? 1 : clients.Count;
         faults.Require(
-            clients.Cuts.Count <= clients.Count, clients.Cuts, $"at most one cut for each of the {clients.Count} clients", "remove the rest");
+            clients.Cuts.Count <= mostCuts, clients.Cuts,
+            ownData ? "at most one cut, that of all devices" : $"at most one cut for each of the {clients.Count} clients", "remove the rest");
         for (var i = 0; i < clients.Cuts.Count; i++)
         {
             var cut = clients.Cuts[i];

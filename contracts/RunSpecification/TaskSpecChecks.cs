@@ -6,13 +6,21 @@ internal static class TaskSpecChecks
     private const int SmallestMaxLength = 8;
     private static readonly string[] DataExtensions = [".tsv", ".csv", ".jsonl"];
 
-    public static void Check(TaskSpec task, Func<string, bool> fileExists, RunSpecFaults faults)
+    public static void Check(TaskSpec task, bool ownData, Func<string, bool> fileExists, RunSpecFaults faults)
     {
         faults.OneOf(task.Kind, TaskKinds.All);
-        CheckFile(task.Train, "task.train", fileExists, faults);
+        if (ownData)
+        {
+            CheckOwnData(task, faults);
+        }
+        else
+        {
+            CheckFile(task.Train, "task.train", fileExists, faults);
+        }
+
         CheckFile(task.Evaluation, "task.evaluation", fileExists, faults);
         faults.Range(task.MaxLength, SmallestMaxLength, int.MaxValue);
-        CheckLimit(task.TrainLimit, "task.train_limit", faults);
+        CheckLimit(ownData ? null : task.TrainLimit, "task.train_limit", faults);
         CheckLimit(task.EvaluationLimit, "task.evaluation_limit", faults);
         if (TaskKinds.All.Contains(task.Kind))
         {
@@ -25,6 +33,17 @@ internal static class TaskSpecChecks
             task.GenerateSamples <= 0 || TaskKinds.IsLanguageModel(task.Kind), task.GenerateSamples,
             $"0 for {task.Kind}; only gsm8k and instruction generate", "remove it");
         faults.Range(task.GenerateTokens, 1, int.MaxValue);
+    }
+
+    /// <summary>The training rows are known to the devices alone.</summary>
+    private static void CheckOwnData(TaskSpec task, RunSpecFaults faults)
+    {
+        const string Nothing = $"nothing with clients.partition: {ClientPartitions.Devices}";
+        faults.Require(task.Train.Length == 0, task.Train, Nothing, "remove it; each device worker names its own file (Device__Data)");
+        faults.Require(task.TrainLimit is null, task.TrainLimit, Nothing, "remove it; each device uses all rows of its file");
+        faults.Require(
+            task.Kind != TaskKinds.Classification || task.Classes.Count > 0, task.Classes, $"two classes or more with clients.partition: {ClientPartitions.Devices}",
+            "name them; only the devices see their files");
     }
 
     private static void CheckFile(string file, string path, Func<string, bool> fileExists, RunSpecFaults faults)

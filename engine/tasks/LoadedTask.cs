@@ -10,6 +10,11 @@ namespace SplitFrozen.Tasks;
 /// <param name="Number">The reference number after <c>####</c>; null for tasks other than GSM8K.</param>
 public sealed record GenerationExample(int Line, string PromptText, int[] Prompt, string Answer, decimal? Number);
 
+/// <summary>One split of a task.</summary>
+/// <param name="Samples">Its samples in file order, numbered by position as in a <see cref="LoadedTask"/>.</param>
+/// <param name="LeftOut">Rows left out: too long (language modelling) or without a gold label (MNLI's <c>-</c>).</param>
+public sealed record LoadedSplit(IReadOnlyList<EncodedSample> Samples, int LeftOut);
+
 /// <summary>
 /// A task with its encoded data. Samples are numbered by position: <c>Train[i].Id</c> is <c>SampleId.Training(i)</c>,
 /// <c>Evaluation[i].Id</c> is <c>SampleId.Evaluation(i)</c>; rows that were left out have no number.

@@ -12,6 +12,12 @@ public static class TaskData
     public const int SmallestMaxLength = 8;
 
     /// <summary>
+    /// The task without its data. No file is read where the kind or <c>task.classes</c> tells the classes; otherwise the training file is, for its labels.
+    /// </summary>
+    /// <exception cref="DataException">The spec asks for something that the task or the model does not have, or the training file is faulty.</exception>
+    public static ITask Describe(TaskSpec spec, string baseFolder, int maximumPositions) => Define(spec, baseFolder, maximumPositions).Description;
+
+    /// <summary>
     /// Loads both splits of <paramref name="spec"/>. Relative paths are taken from <paramref name="baseFolder"/>;
     /// <paramref name="maximumPositions"/> is the model's longest sequence in tokens.
     /// </summary>
@@ -21,65 +27,68 @@ public static class TaskData
     /// </exception>
     public static LoadedTask Load(TaskSpec spec, string baseFolder, ITextTokenizer tokenizer, int maximumPositions)
     {
+        var definition = Define(spec, baseFolder, maximumPositions);
+        var train = Read(definition, spec, Path.GetFullPath(spec.Train, baseFolder), evaluation: false, tokenizer, maximumPositions);
+        var evaluation = Read(definition, spec, Path.GetFullPath(spec.Evaluation, baseFolder), evaluation: true, tokenizer, maximumPositions);
+        return new LoadedTask
+        {
+            Task = definition.Description,
+            Train = train.Samples,
+            Evaluation = evaluation.Samples,
+            TrainLeftOut = train.LeftOut,
+            EvaluationLeftOut = evaluation.LeftOut,
+            GenerationExamples = (evaluation as PromptSplit)?.Examples ?? [],
+            GenerationLeftOut = (evaluation as PromptSplit)?.ExamplesLeftOut ?? 0,
+        };
+    }
+
+    /// <summary>Loads one split alone, from a file that need not be the spec's: a device's own training rows, or the held-out rows.</summary>
+    /// <param name="spec">The task; its kind or <c>task.classes</c> tells the classes.</param>
+    /// <param name="file">The file; a relative path is taken from the working folder.</param>
+    /// <param name="evaluation">Which of the split's ids and which of the spec's limits holds.</param>
+    /// <param name="tokenizer">The model's tokenizer.</param>
+    /// <param name="maximumPositions">The model's longest sequence in tokens.</param>
+    /// <exception cref="DataException">As for <see cref="Load"/>; also when the spec leaves the classes to the training file.</exception>
+    public static LoadedSplit LoadSplit(TaskSpec spec, string file, bool evaluation, ITextTokenizer tokenizer, int maximumPositions)
+    {
+        CheckLength(spec, maximumPositions);
+        var definition = TaskDefinition.From(spec);
+        if (definition.LacksClasses)
+        {
+            throw new DataException(TaskDefinition.SpecFile, null, "task.classes", "found nothing; expected the names of all classes, which one split alone does not tell");
+        }
+
+        var split = Read(definition, spec, file, evaluation, tokenizer, maximumPositions);
+        return new LoadedSplit(split.Samples, split.LeftOut);
+    }
+
+    private static TaskDefinition Define(TaskSpec spec, string baseFolder, int maximumPositions)
+    {
+        CheckLength(spec, maximumPositions);
+        var definition = TaskDefinition.From(spec);
+        return definition.LacksClasses
+            ? definition with { Description = definition.Description with { ClassNames = ClassDiscovery.Find(Path.GetFullPath(spec.Train, baseFolder), definition) } }
+            : definition;
+    }
+
+    private static void CheckLength(TaskSpec spec, int maximumPositions)
+    {
         if (spec.MaxLength < SmallestMaxLength || spec.MaxLength > maximumPositions)
         {
             throw new DataException(
                 TaskDefinition.SpecFile, null, "task.max_length",
                 $"found {spec.MaxLength}; expected {SmallestMaxLength} to {maximumPositions}, the model's positions");
         }
-
-        var definition = TaskDefinition.From(spec);
-        var trainFile = Path.GetFullPath(spec.Train, baseFolder);
-        var evaluationFile = Path.GetFullPath(spec.Evaluation, baseFolder);
-        if (definition.Description is { Kind: TaskKind.Classification, Classes: 0 })
-        {
-            var found = ClassDiscovery.Find(trainFile, definition);
-            definition = definition with { Description = definition.Description with { ClassNames = found } };
-        }
-
-        return definition.Template is null
-            ? LoadClassification(definition, spec, trainFile, evaluationFile, tokenizer)
-            : LoadLanguageModel(definition, spec, trainFile, evaluationFile, tokenizer, maximumPositions);
     }
 
-    private static LoadedTask LoadClassification(
-        TaskDefinition definition, TaskSpec spec, string trainFile, string evaluationFile, ITextTokenizer tokenizer)
+    private static SplitReader Read(
+        TaskDefinition definition, TaskSpec spec, string file, bool evaluation, ITextTokenizer tokenizer, int maximumPositions)
     {
-        var encoder = new ClassificationEncoder(tokenizer, spec.MaxLength);
-        var train = new ClassificationSplit(definition, encoder, evaluation: false);
-        train.Read(trainFile, spec.TrainLimit);
-        var evaluation = new ClassificationSplit(definition, encoder, evaluation: true);
-        evaluation.Read(evaluationFile, spec.EvaluationLimit);
-        return new LoadedTask
-        {
-            Task = definition.Description,
-            Train = train.Samples,
-            Evaluation = evaluation.Samples,
-            TrainLeftOut = train.LeftOut,
-            EvaluationLeftOut = evaluation.LeftOut,
-            GenerationExamples = [],
-            GenerationLeftOut = 0,
-        };
-    }
-
-    private static LoadedTask LoadLanguageModel(
-        TaskDefinition definition, TaskSpec spec, string trainFile, string evaluationFile, ITextTokenizer tokenizer, int maximumPositions)
-    {
-        var encoder = new PromptEncoder(tokenizer);
-        var train = new PromptSplit(definition, encoder, spec.MaxLength, evaluation: false, generate: 0, longestPrompt: 0);
-        train.Read(trainFile, spec.TrainLimit);
-        var longestPrompt = maximumPositions - spec.GenerateTokens;
-        var evaluation = new PromptSplit(definition, encoder, spec.MaxLength, evaluation: true, spec.GenerateSamples, longestPrompt);
-        evaluation.Read(evaluationFile, spec.EvaluationLimit);
-        return new LoadedTask
-        {
-            Task = definition.Description,
-            Train = train.Samples,
-            Evaluation = evaluation.Samples,
-            TrainLeftOut = train.LeftOut,
-            EvaluationLeftOut = evaluation.LeftOut,
-            GenerationExamples = evaluation.Examples,
-            GenerationLeftOut = evaluation.ExamplesLeftOut,
-        };
+        SplitReader split = definition.Template is null
+            ? new ClassificationSplit(definition, new ClassificationEncoder(tokenizer, spec.MaxLength), evaluation)
+            : new PromptSplit(
+                definition, new PromptEncoder(tokenizer), spec.MaxLength, evaluation, evaluation ? spec.GenerateSamples : 0, maximumPositions - spec.GenerateTokens);
+        split.Read(file, evaluation ? spec.EvaluationLimit : spec.TrainLimit);
+        return split;
     }
 }

@@ -24,6 +24,9 @@ internal sealed record TaskDefinition(
     /// <summary>Name that stands for the run spec where a fault is in it rather than in a data file.</summary>
     public const string SpecFile = "run spec";
 
+    /// <summary>True where only the labels of the training file tell the classes.</summary>
+    public bool LacksClasses => Description is { Kind: TaskKind.Classification, Classes: 0 };
+
     /// <exception cref="DataException">The kind is unknown, or the prompt template is malformed.</exception>
     public static TaskDefinition From(TaskSpec spec) => spec.Kind switch
     {

@@ -352,6 +352,7 @@ internal sealed class RunFlow(
         {
             logger.LogWarning("Refused the registration of client {Client}: {Reason}", registration.ClientId, reason);
             missing.Unwelcome(registration.ClientId, reason!);
+            assigner.Refused(registration.ClientId);
             await control.PublishAsync(new MessageRejected(options.RunId, registration.ClientId, reason!), cancellationToken).ConfigureAwait(false);
         }
     }

@@ -21,7 +21,7 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
     /// <summary>Clients of which samples are wanted and not yet taken in.</summary>
     public IEnumerable<string> Owing => _clients.Where(client => client.Value.Outstanding > 0 || client.Value.HasWanted).Select(client => client.Key);
 
-    /// <summary>True once a client has registered; before that nothing is asked of it.</summary>
+    /// <summary>True while a client is registered; otherwise nothing is asked of it.</summary>
     public bool IsPresent(string clientId) => Of(clientId).IsPresent;
 
     /// <summary>A client has registered.</summary>
@@ -30,6 +30,9 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
         Of(clientId).IsPresent = true;
         _changed.Add(clientId);
     }
+
+    /// <summary>A client came back as one that may not take part: nothing more is asked of it until it registers.</summary>
+    public void Refused(string clientId) => Of(clientId).IsPresent = false;
 
     /// <summary>Wants a sample that is missing; nothing happens when it is on its way or in the cache.</summary>
     /// <param name="entry">The sample.</param>

@@ -41,24 +41,24 @@ public static class Partitioner
         var clients = Enumerable.Range(0, spec.Count).Select(_ => new List<int>()).ToArray();
         switch (spec.Partition)
         {
-            case "iid":
+            case ClientPartitions.Iid:
                 DealByShares(Shuffled(Enumerable.Range(0, train.Count), random), EqualShares(spec.Count), clients);
                 break;
-            case "zipf":
+            case ClientPartitions.Zipf:
                 DealByShares(Shuffled(Enumerable.Range(0, train.Count), random), Shares.Zipf(spec.Count, spec.Exponent), clients);
                 break;
-            case "dirichlet":
+            case ClientPartitions.Dirichlet:
                 foreach (var rows in RowsByClass(train))
                 {
                     DealByShares(Shuffled(rows, random), Shares.Dirichlet(spec.Count, spec.Alpha, random), clients);
                 }
 
                 break;
-            case "classes":
+            case ClientPartitions.Classes:
                 DealByClass(RowsByClass(train), spec.ClassesPerClient, random, clients);
                 break;
             default:
-                throw Fault("partition", $"found '{spec.Partition}'; expected iid, dirichlet, classes or zipf");
+                throw Fault("partition", $"found '{spec.Partition}'; expected one of {string.Join(", ", ClientPartitions.Simulated)}");
         }
 
         FillEmpty(clients);

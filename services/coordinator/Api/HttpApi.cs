@@ -145,7 +145,7 @@ internal static class HttpApi
             .SelectMany(run => run.Clients.Where(client => client.Device is not null).Select(client => (Device: client.Device!, Name: $"{run.RunId}/{client.ClientId}")))
             .ToLookup(client => client.Device, client => client.Name);
         return TypedResults.Ok(devices.Devices
-            .Select(known => new DeviceSummary(known.Device, known.Instance, known.IsAlive, known.LastSeen, known.Profile, [.. clients[known.Device]]))
+            .Select(known => new DeviceSummary(known.Device, known.Instance, known.IsAlive, known.LastSeen, known.Profile, known.HasOwnData, [.. clients[known.Device]]))
             .ToArray());
     }
 

@@ -1,13 +1,8 @@
-using SplitFrozen.Contracts.Messages;
-
 namespace SplitFrozen.Coordinator.Devices;
 
 /// <summary>Deals a run's clients to devices: evenly, and so that a client stays where it is as long as it can. A pure function.</summary>
 public static class ClientDealer
 {
-    /// <summary>Names of a run's clients: <c>client-1</c> to <c>client-n</c>, and <c>evaluation</c>.</summary>
-    public static IReadOnlyList<string> Clients(int count) => [.. Enumerable.Range(0, count).Select(ClientNames.Of), ClientNames.Evaluation];
-
     /// <summary>Deals.</summary>
     /// <param name="clients">The run's clients.</param>
     /// <param name="current">Device of each client that has one.</param>

@@ -8,7 +8,8 @@ namespace SplitFrozen.Coordinator.Devices;
 /// <param name="Profile">What it can do.</param>
 /// <param name="LastSeen">Its last sign of life.</param>
 /// <param name="IsAlive">False when its lease has ended or it has left.</param>
-public sealed record KnownDevice(string Device, string Instance, DeviceProfile Profile, DateTimeOffset LastSeen, bool IsAlive);
+/// <param name="HasOwnData">Whether it holds training data of its own.</param>
+public sealed record KnownDevice(string Device, string Instance, DeviceProfile Profile, DateTimeOffset LastSeen, bool IsAlive, bool HasOwnData);
 
 /// <summary>Knows the device workers by their signs of life; one that was not heard of for the time of its lease is gone. Thread-safe.</summary>
 /// <param name="time">The clock.</param>
@@ -65,7 +66,8 @@ public sealed class DeviceRegistry(TimeProvider time, TimeSpan lease)
     }
 
     private KnownDevice Known(Entry entry) => new(
-        entry.Message.Device, entry.Message.Instance, entry.Message.Profile, entry.Seen, !entry.Message.Leaving && time.GetElapsedTime(entry.Heard) < lease);
+        entry.Message.Device, entry.Message.Instance, entry.Message.Profile, entry.Seen, !entry.Message.Leaving && time.GetElapsedTime(entry.Heard) < lease,
+        entry.Message.HasOwnData);
 
     private sealed record Entry(DeviceAlive Message, long Heard, DateTimeOffset Seen);
 }

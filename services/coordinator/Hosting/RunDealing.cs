@@ -7,17 +7,30 @@ namespace SplitFrozen.Coordinator.Hosting;
 
 /// <summary>
 /// Deals the clients of one run to the devices that are alive, and again when a device goes. A client's cut is chosen once, when it is first
-/// dealt, and stays: its activations are cached under it. Devices that come after the run is planned get clients only where others go.
+/// dealt, and stays: its activations are cached under it. Devices that come after the run is planned get clients only where others go. Where
+/// devices with data of their own are the clients, they are chosen once, and each is served by itself or not at all; only the held-out
+/// rows are dealt, to devices that hold no data of their own.
 /// </summary>
 internal sealed class RunDealing(RunServices services, StoredRun run)
 {
-    private readonly IReadOnlyList<string> _clients = ClientDealer.Clients(run.Spec.Clients.Count);
+    private readonly TaskCompletionSource<IReadOnlyList<string>> _chosen = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly bool _devicesAreClients = RunClients.AreDevices(run.Spec);
     private readonly Dictionary<string, RunClient> _dealt = run.Clients.ToDictionary(client => client.ClientId);
     private readonly Dictionary<string, Published> _published = [];
+    private readonly HashSet<string> _unused = [];
     private readonly ILogger _logger = services.Loggers.CreateLogger<RunDealing>();
     private volatile HashSet<string> _served = [];
+    private IReadOnlyList<string> _clients = RunClients.Names(run) ?? [];
     private int _round;
+    private bool _heldOutMissing;
     private volatile bool _planned;
+    private volatile string _waiting = "";
+
+    /// <summary>The run's clients, once they are known and recorded.</summary>
+    public Task<IReadOnlyList<string>> Clients => _chosen.Task;
+
+    /// <summary>What the run waits for while its clients are not known.</summary>
+    public string Waiting => _waiting;
 
     /// <summary>Every device is told its clients once more: a coordinator service starts and waits for registrations.</summary>
     public void PublishAgain() => Interlocked.Increment(ref _round);
@@ -31,6 +44,11 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
     /// <summary>Deals until cancelled.</summary>
     public async Task RunAsync(RunFacts facts, CancellationToken cancellationToken)
     {
+        if (_clients.Count > 0)
+        {
+            _chosen.TrySetResult(_clients);
+        }
+
         if (services.Options.GatherTime - services.Devices.Listened is var rest && rest > TimeSpan.Zero)
         {
             await Task.Delay(rest, services.Time, cancellationToken).ConfigureAwait(false);
@@ -40,25 +58,59 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
         do
         {
             var live = services.Devices.Live;
-            await DealAsync(facts, live, cancellationToken).ConfigureAwait(false);
-            await PublishAsync(live, cancellationToken).ConfigureAwait(false);
-            var names = live.Select(device => device.Device).ToHashSet();
-            _served = [.. _dealt.Values.Where(client => client.Device is not null && names.Contains(client.Device)).Select(client => client.ClientId)];
+            if (_clients.Count > 0 || TryChoose(live))
+            {
+                await DealAsync(facts, live, cancellationToken).ConfigureAwait(false);
+                _chosen.TrySetResult(_clients);
+                await PublishAsync(live, cancellationToken).ConfigureAwait(false);
+                _served = [.. live.SelectMany(Shares).Select(share => share.ClientId)];
+            }
         }
         while (await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false));
     }
 
+    private bool TryChoose(IReadOnlyList<KnownDevice> live)
+    {
+        if (RunClients.Choose(run.Spec, live) is { } chosen)
+        {
+            _clients = chosen;
+            _logger.LogInformation("Run {Run}: its clients are {Clients}", run.RunId, string.Join(", ", chosen));
+            return true;
+        }
+
+        string[] there = [.. live.Where(RunClients.IsClient).Select(device => device.Device)];
+        var waiting = $"{run.Spec.Clients.Count} device workers with data of their own (clients.count), and "
+            + (there.Length == 0 ? "none is there" : $"{there.Length} are there: {string.Join(", ", there)}");
+        if (waiting != _waiting)
+        {
+            _logger.LogInformation("Run {Run} waits for {Waiting}", run.RunId, waiting);
+            _waiting = waiting;
+        }
+
+        return false;
+    }
+
+    private bool IsOwn(string clientId) => _devicesAreClients && clientId != ClientNames.Evaluation;
+
     private async Task DealAsync(RunFacts facts, IReadOnlyList<KnownDevice> live, CancellationToken cancellationToken)
     {
-        var current = _dealt.Values.Where(client => client.Device is not null).ToDictionary(client => client.ClientId, client => client.Device!);
+        string[] shared = [.. _clients.Where(client => !IsOwn(client))];
+        var current = shared.Where(client => _dealt.GetValueOrDefault(client)?.Device is not null).ToDictionary(client => client, client => _dealt[client].Device!);
         var deal = ClientDealer.Deal(
-            _clients, current, [.. live.Select(device => device.Device)], services.Devices.MayCome, rebalance: !_planned && run.TotalSteps == 0);
+            shared, current, [.. live.Where(device => !device.HasOwnData).Select(device => device.Device)], services.Devices.MayCome,
+            rebalance: !_planned && run.TotalSteps == 0);
+        if (_devicesAreClients && deal.Count == 0 && !_heldOutMissing)
+        {
+            _heldOutMissing = true;
+            _logger.LogWarning("Run {Run}: nobody is there for the held-out rows; start a device worker without data of its own", run.RunId);
+        }
+
         var changed = false;
         for (var i = 0; i < _clients.Count; i++)
         {
             var id = _clients[i];
             var before = _dealt.GetValueOrDefault(id);
-            var device = deal.GetValueOrDefault(id);
+            var device = IsOwn(id) ? id : deal.GetValueOrDefault(id);
             if (device == before?.Device)
             {
                 continue;
@@ -93,12 +145,16 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
             _published[away] = _published[away] with { Round = -1 };
         }
 
-        var byDevice = _clients.Where(_dealt.ContainsKey).Select(id => _dealt[id]).Where(client => client.Device is not null).ToLookup(client => client.Device!);
         foreach (var device in live)
         {
-            ClientShare[] shares = [.. byDevice[device.Device].Select(client => new ClientShare(client.ClientId, client.Cut))];
+            ClientShare[] shares = [.. Shares(device)];
             var next = new Published(Volatile.Read(ref _round), device.Instance, string.Join(',', shares.Select(share => share.ClientId)));
             var last = _published.GetValueOrDefault(device.Device);
+            if (_devicesAreClients && device.HasOwnData && shares.Length == 0 && _unused.Add(device.Device))
+            {
+                _logger.LogInformation("Run {Run} has its {Count} clients: device {Device} is not used", run.RunId, _clients.Count - 1, device.Device);
+            }
+
             if (next == last || (last is null && shares.Length == 0))
             {
                 continue;
@@ -108,6 +164,13 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
             _published[device.Device] = next;
         }
     }
+
+    /// <summary>What a device serves: its own data alone where it has some, else what it was dealt.</summary>
+    private IEnumerable<ClientShare> Shares(KnownDevice device) => _clients
+        .Select(_dealt.GetValueOrDefault)
+        .OfType<RunClient>()
+        .Where(client => client.Device == device.Device && IsOwn(client.ClientId) == device.HasOwnData)
+        .Select(client => new ClientShare(client.ClientId, client.Cut));
 
     private sealed record Published(int Round, string Instance, string Clients);
 }

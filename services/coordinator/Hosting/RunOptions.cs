@@ -1,6 +1,5 @@
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
-using SplitFrozen.Coordinator.Devices;
 
 namespace SplitFrozen.Coordinator.Hosting;
 
@@ -10,11 +9,11 @@ internal static class RunOptions
     /// <summary>Bits of an assignment's number below those of the start that made it.</summary>
     private const int AssignmentBits = 32;
 
-    /// <summary>The options of start number <paramref name="start"/>.</summary>
-    public static CoordinatorOptions From(StoredRun run, RunFacts facts, long start, CoordinatorHostOptions options) => new()
+    /// <summary>The options of start number <paramref name="start"/> over these clients.</summary>
+    public static CoordinatorOptions From(StoredRun run, RunFacts facts, IReadOnlyList<string> clients, long start, CoordinatorHostOptions options) => new()
     {
         RunId = run.RunId,
-        Clients = ClientDealer.Clients(run.Spec.Clients.Count),
+        Clients = clients,
         ModelFingerprint = facts.ModelFingerprint,
         Boundary = run.Spec.Model.Boundary,
         Width = facts.Width,

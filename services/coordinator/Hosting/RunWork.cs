@@ -92,14 +92,15 @@ internal sealed class RunWork : IDisposable
 
     private async Task CoordinateAsync(CancellationToken cancellationToken)
     {
-        var facts = await FactsAsync(cancellationToken).ConfigureAwait(false);
+        var facts = await UnlessFailedAsync(_facts.Task, cancellationToken).ConfigureAwait(false);
+        var clients = await ClientsAsync(cancellationToken).ConfigureAwait(false);
         while (true)
         {
             _finished = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _dealing.PublishAgain();
             var start = await _services.Store.NextStartAsync(cancellationToken).ConfigureAwait(false);
             var coordinator = new CoordinatorService(
-                RunOptions.From(_run, facts, start, _services.Options), _services.Control, _services.Source, _services.Steps, _services.Cache, _services.Ledger,
+                RunOptions.From(_run, facts, clients, start, _services.Options), _services.Control, _services.Source, _services.Steps, _services.Cache, _services.Ledger,
                 _services.Time, _services.Loggers.CreateLogger<CoordinatorService>(), _dealing.IsServed);
             await coordinator.RunAsync(cancellationToken).ConfigureAwait(false);
             await Task.WhenAny(_finished.Task, _failed.Task).WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -113,11 +114,25 @@ internal sealed class RunWork : IDisposable
         }
     }
 
-    private async Task<RunFacts> FactsAsync(CancellationToken cancellationToken)
+    private async Task<TResult> UnlessFailedAsync<TResult>(Task<TResult> task, CancellationToken cancellationToken)
     {
-        await Task.WhenAny(_facts.Task, _failed.Task).WaitAsync(cancellationToken).ConfigureAwait(false);
+        await Task.WhenAny(task, _failed.Task).WaitAsync(cancellationToken).ConfigureAwait(false);
         ThrowIfFailed();
-        return await _facts.Task.ConfigureAwait(false);
+        return await task.ConfigureAwait(false);
+    }
+
+    private async Task<IReadOnlyList<string>> ClientsAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await UnlessFailedAsync(_dealing.Clients.WaitAsync(_services.Options.ClientDeadline, _services.Time, cancellationToken), cancellationToken)
+                .ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            throw new CoordinatorException(
+                $"Run '{_run.RunId}' waited {_services.Options.ClientDeadline} for {_dealing.Waiting}. Start more with Device__Data, then resume the run; or submit it with a lower clients.count.");
+        }
     }
 
     private async Task<bool> ExportedAsync(CancellationToken cancellationToken)
@@ -170,7 +185,7 @@ internal sealed class RunWork : IDisposable
         if (run.Status == RunStatus.Finished)
         {
             await _services.Ledger.DeleteAsync(run.RunId, cancellationToken).ConfigureAwait(false);
-            await _services.Queues.DeleteRunAsync(run.RunId, ClientDealer.Clients(run.Spec.Clients.Count), cancellationToken).ConfigureAwait(false);
+            await _services.Queues.DeleteRunAsync(run.RunId, RunClients.Names(run) ?? [], cancellationToken).ConfigureAwait(false);
         }
 
         var word = run.Status switch

@@ -32,12 +32,14 @@ internal sealed class DeviceHost(
         using var assigned = control.Subscribe<ClientsAssigned>((message, token) => AssignedAsync(message, profile, token), settings.Name);
         using var cancelled = control.Subscribe<RunCancelled>((message, _) => StopAsync(message.RunId));
         using var timer = new PeriodicTimer(settings.HeartbeatInterval, time);
-        _logger.LogInformation("Device {Device} is ready: {Rate:0.0} GFLOP/s", settings.Name, profile.GigaflopsPerSecond);
+        _logger.LogInformation(
+            "Device {Device} is ready: {Rate:0.0} GFLOP/s, {Data}", settings.Name, profile.GigaflopsPerSecond,
+            settings.Data is null ? "for simulated clients" : $"with data of its own, {settings.Data}");
         try
         {
             do
             {
-                await control.PublishAsync(new DeviceAlive(settings.Name, _instance, profile, Leaving: false), stoppingToken).ConfigureAwait(false);
+                await control.PublishAsync(Alive(settings, profile, leaving: false), stoppingToken).ConfigureAwait(false);
             }
             while (await timer.WaitForNextTickAsync(stoppingToken).ConfigureAwait(false));
         }
@@ -61,6 +63,9 @@ internal sealed class DeviceHost(
         return new DeviceProfile(rate, settings.MemoryBytes, settings.UplinkBytesPerSecond);
     }
 
+    private DeviceAlive Alive(DeviceHostOptions settings, DeviceProfile profile, bool leaving) =>
+        new(settings.Name, _instance, profile, leaving, HasOwnData: settings.Data is not null);
+
     private async ValueTask AssignedAsync(ClientsAssigned message, DeviceProfile profile, CancellationToken cancellationToken)
     {
         await _gate.WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -80,7 +85,7 @@ internal sealed class DeviceHost(
             if (message.Clients.Length > 0)
             {
                 _logger.LogInformation("Run {Run}: serving {Clients}", message.RunId, string.Join(", ", message.Clients.Select(client => client.ClientId)));
-                _runs.Add(message.RunId, ServedRun.Start(message, profile, control, publisher, time, loggers));
+                _runs.Add(message.RunId, ServedRun.Start(message, options.Value, profile, control, publisher, time, loggers));
             }
         }
         finally
@@ -107,7 +112,7 @@ internal sealed class DeviceHost(
 
     private async Task LeaveAsync(DeviceHostOptions settings, DeviceProfile profile)
     {
-        await control.PublishAsync(new DeviceAlive(settings.Name, _instance, profile, Leaving: true), CancellationToken.None).ConfigureAwait(false);
+        await control.PublishAsync(Alive(settings, profile, leaving: true), CancellationToken.None).ConfigureAwait(false);
         foreach (var runId in _runs.Keys.ToArray())
         {
             await StopAsync(runId).ConfigureAwait(false);

@@ -19,8 +19,9 @@ internal sealed class ServedRun : IAsyncDisposable
 
     /// <summary>Opens model and data, registers the clients and answers work.</summary>
     public static ServedRun Start(
-        ClientsAssigned message, DeviceProfile profile, IControlPlane control, IActivationPublisher publisher, TimeProvider time, ILoggerFactory loggers) =>
-        new(message.Clients, token => ServeAsync(message, profile, control, publisher, time, loggers, token));
+        ClientsAssigned message, DeviceHostOptions device, DeviceProfile profile, IControlPlane control, IActivationPublisher publisher, TimeProvider time,
+        ILoggerFactory loggers) =>
+        new(message.Clients, token => ServeAsync(message, device, profile, control, publisher, time, loggers, token));
 
     /// <summary>True while just these clients are served; false after the run has ended here.</summary>
     public bool IsServing(ClientShare[] clients) => !_work.IsCompleted && _clients.AsSpan().SequenceEqual(clients);
@@ -33,13 +34,13 @@ internal sealed class ServedRun : IAsyncDisposable
     }
 
     private static async Task ServeAsync(
-        ClientsAssigned message, DeviceProfile profile, IControlPlane control, IActivationPublisher publisher, TimeProvider time, ILoggerFactory loggers,
-        CancellationToken cancellationToken)
+        ClientsAssigned message, DeviceHostOptions device, DeviceProfile profile, IControlPlane control, IActivationPublisher publisher, TimeProvider time,
+        ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         var logger = loggers.CreateLogger<ServedRun>();
         try
         {
-            using var data = OpenedData.Open(message.Spec);
+            using var data = OpenedData.Open(message.Spec, device, logger);
             var worker = new DeviceWorkerService(
                 new DeviceWorkerOptions
                 {
@@ -56,6 +57,13 @@ internal sealed class ServedRun : IAsyncDisposable
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             logger.LogInformation("Run {Run}: no longer served here", message.RunId);
+        }
+        catch (Exception exception) when (device.Data is not null)
+        {
+            // What is wrong with one device's file, or its copy of the model, is no reason to end the run of the others; nor theirs to read.
+            logger.LogError(
+                exception, "Run {Run}: this device cannot serve it, and does not tell others why. Correct this, then start the device worker again: {Reason}",
+                message.RunId, exception.Message);
         }
         catch (Exception exception)
         {

@@ -2,7 +2,6 @@ using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using SplitFrozen.Tasks;
-using SplitFrozen.Tokenizers;
 
 namespace SplitFrozen.Trainer.Hosting;
 
@@ -47,19 +46,17 @@ internal sealed class OpenedRun : IDisposable
         try
         {
             model = ModelFolder.Open(spec.Model.Path);
-            var tokenizer = TokenizerFolder.Open(spec.Model.Path);
             if (spec.Model.Boundary >= model.Config.Layers)
             {
                 throw new TrainerException($"model.boundary is {spec.Model.Boundary}, but the model has {model.Config.Layers} blocks: at least one must be left to train.");
             }
 
-            var data = TaskData.Load(spec.Task, Environment.CurrentDirectory, tokenizer, model.Config.MaximumPositions);
-            return new OpenedRun(spec, model, data.Task);
+            return new OpenedRun(spec, model, TaskData.Describe(spec.Task, Environment.CurrentDirectory, model.Config.MaximumPositions));
         }
         catch (Exception exception)
         {
             model?.Dispose();
-            throw exception is ModelFormatException or TokenizerFormatException or DataException
+            throw exception is ModelFormatException or DataException
                 ? new TrainerException($"The trainer cannot open the run: {exception.Message}", exception)
                 : exception;
         }

@@ -32,6 +32,14 @@ public sealed class BadInputTests : IDisposable
     }
 
     [Fact]
+    public async Task Run_DevicesWithDataOfTheirOwn_SaysThatItNeedsDeviceWorkers()
+    {
+        _work.EditSpec("partition: dirichlet", "partition: devices");
+        _work.EditSpec("train: train.csv", "classes: [a, b]");
+        await RefusedAsync("clients.partition: found 'devices'", "submit");
+    }
+
+    [Fact]
     public async Task Run_ManyFaults_AreAllReportedAtOnce()
     {
         _work.EditSpec("rank: 2", "rank: 0");

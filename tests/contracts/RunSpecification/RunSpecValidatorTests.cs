@@ -27,6 +27,12 @@ public sealed class RunSpecValidatorTests
         Clients = Good.Clients with { Partition = "zipf" },
     };
 
+    private static readonly RunSpec OwnData = Good with
+    {
+        Task = Good.Task with { Kind = "classification", Train = "", Classes = ["x", "y"] },
+        Clients = new ClientsSpec { Count = 3, Partition = "devices", Cuts = [2] },
+    };
+
     private static readonly ModelLimits Gpt2 = new(6, 256, ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"]);
 
     /// <summary>A change that makes a good spec impossible in one place, and the fault that it must give.</summary>
@@ -84,6 +90,11 @@ public sealed class RunSpecValidatorTests
         { "clients.cuts[1]", "4", () => WithClients(c => c with { Cuts = [3, 4] }) },
         { "clients.cuts[0]", "-1", () => WithClients(c => c with { Cuts = [-1] }) },
         { "clients.cuts", "[0, 1, 2]", () => WithClients(c => c with { Count = 2, Cuts = [0, 1, 2] }) },
+        { "task.train", "'train.tsv'", () => OwnData with { Task = OwnData.Task with { Train = "train.tsv" } } },
+        { "task.train_limit", "2", () => OwnData with { Task = OwnData.Task with { TrainLimit = 2 } } },
+        { "task.evaluation", "nothing", () => OwnData with { Task = OwnData.Task with { Evaluation = "" } } },
+        { "task.classes", "nothing", () => OwnData with { Task = OwnData.Task with { Classes = [] } } },
+        { "clients.cuts", "[1, 2]", () => OwnData with { Clients = OwnData.Clients with { Cuts = [1, 2] } } },
         { "device.micro_batch", "0", () => WithDevice(d => d with { MicroBatch = 0 }) },
         { "device.wire_type", "9", () => WithDevice(d => d with { WireType = (WireType)9 }) },
         { "device.message_bytes", "100", () => WithDevice(d => d with { MessageBytes = 100 }) },
@@ -124,7 +135,19 @@ public sealed class RunSpecValidatorTests
         Assert.Empty(Validate(Good));
         Assert.Empty(Validate(Generic));
         Assert.Empty(Validate(Instruction));
+        Assert.Empty(Validate(OwnData));
+        Assert.Empty(Validate(OwnData with { Task = Good.Task with { Train = "" } }));
+        Assert.Empty(Validate(OwnData with { Task = Instruction.Task with { Train = "" } }));
         Assert.Empty(Validate(WithTraining(t => t with { MicroBatch = t.BatchSize, MaxGradientNorm = 0, WarmupRatio = 0, Beta1 = 0 })));
+    }
+
+    [Fact]
+    public void ValidateForOneProcess_DevicesWithDataOfTheirOwn_NeedDeviceWorkers()
+    {
+        var fault = Assert.Single(RunSpecValidator.ValidateForOneProcess(OwnData));
+        Assert.Equal(("clients.partition", "'devices'"), (fault.Path, fault.Found));
+        Assert.Contains("device workers", fault.Action, StringComparison.Ordinal);
+        Assert.Empty(RunSpecValidator.ValidateForOneProcess(Good));
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Coordinator.Devices;
 
 namespace SplitFrozen.Services.Tests.Coordinator;
@@ -42,12 +43,14 @@ public sealed class ClientDealerTests
     public void Deal_DeviceAwaited_KeepsItsClientsAndNobodyAliveGivesNothing()
     {
         var before = Deal(5, s_none, Names(2));
-        Assert.Equal(before, ClientDealer.Deal(ClientDealer.Clients(5), before, ["d0"], device => device == "d1", rebalance: false));
+        Assert.Equal(before, ClientDealer.Deal(Clients(5), before, ["d0"], device => device == "d1", rebalance: false));
         Assert.Empty(Deal(5, before, []));
     }
+
+    private static string[] Clients(int count) => [.. Enumerable.Range(0, count).Select(ClientNames.Of), ClientNames.Evaluation];
 
     private static string[] Names(int devices) => [.. Enumerable.Range(0, devices).Select(n => $"d{n}")];
 
     private static IReadOnlyDictionary<string, string> Deal(int clients, IReadOnlyDictionary<string, string> current, string[] live, bool rebalance = false) =>
-        ClientDealer.Deal(ClientDealer.Clients(clients), current, live, _ => false, rebalance);
+        ClientDealer.Deal(Clients(clients), current, live, _ => false, rebalance);
 }

@@ -2,53 +2,18 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
-using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.Contracts.Events;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Contracts.Wire;
-using SplitFrozen.Messaging;
 using SplitFrozen.Services.Tests.Support;
 
 namespace SplitFrozen.Services.Tests.Coordinator;
 
 /// <summary>The coordinator's process between device workers and a trainer that hold no model, over the embedded cache server.</summary>
-public sealed class CoordinatorHostTests : IAsyncLifetime
+public sealed class CoordinatorHostTests : HostedRun
 {
-    private const int Training = 40;
-    private const int HeldOut = 5;
-    private readonly InProcessControlPlane _control = new();
-    private readonly InProcessDataPlane _data = new();
-    private readonly TemporaryFolder _folder = new();
-    private readonly List<IAsyncDisposable> _owned = [];
-    private EmbeddedCacheServer _server = null!;
-    private RedisActivationCache _cache = null!;
-    private FakeTrainerProcess _trainer = null!;
-
-    private static CancellationToken Token => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        _server = await EmbeddedCacheServer.StartAsync(new EmbeddedCacheOptions { Directory = _folder.Path, MemoryBytes = 64 << 20 }, Token);
-        var connection = Own(await CacheConnection.ConnectAsync(_server.ConnectionString, Token));
-        _cache = new RedisActivationCache(connection, 1 << 30);
-        _trainer = Own(new FakeTrainerProcess(_control, _data, _cache, new RedisArtifactStore(connection)));
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        foreach (var owned in Enumerable.Reverse(_owned))
-        {
-            await owned.DisposeAsync();
-        }
-
-        await _control.DisposeAsync();
-        _cache.Dispose();
-        await _server.DisposeAsync();
-        _folder.Dispose();
-    }
-
     [Fact]
     public async Task Run_SubmittedToTheEnd_StreamsEventsAndLeavesTheAdapter()
     {
@@ -255,8 +220,7 @@ public sealed class CoordinatorHostTests : IAsyncLifetime
         var runId = await SubmitAsync(host);
         await Deadline.UntilAsync(() => lost.Asked.IsEmpty && !lost.Dealt.IsEmpty && !kept.Dealt.IsEmpty, "both are dealt clients");
         await Deadline.UntilAsync(() => !kept.Asked.IsEmpty, "work is under way");
-        await lost.DisposeAsync();
-        _owned.Remove(lost);
+        await KillAsync(lost);
 
         await FinishAsync(host, runId);
         var run = await host.RunAsync(runId);
@@ -320,43 +284,6 @@ public sealed class CoordinatorHostTests : IAsyncLifetime
         Assert.Equal("Healthy", await host.Client.GetStringAsync("/health/ready", Token));
     }
 
-    private static RunSpec Spec() => new()
-    {
-        Name = "demo",
-        Seed = 5,
-        Model = new ModelSpec { Path = "/not/here", Boundary = 2 },
-        Lora = new LoraSpec { Targets = ["c_attn"] },
-        Task = new TaskSpec { Kind = "classification", Train = "t.tsv", Evaluation = "e.tsv", MaxLength = 16 },
-        Clients = new ClientsSpec { Count = 3 },
-        Device = new DeviceSpec { WireType = WireType.Float32 },
-        Training = new TrainingSpec { Epochs = 2, BatchSize = 8 },
-    };
-
-    private static async Task StopAt(StepMessage step, int sequence, TaskCompletionSource reached, Task gate)
-    {
-        if (step.Sequence == sequence)
-        {
-            reached.TrySetResult();
-            await gate;
-        }
-    }
-
-    private static async Task<string> SubmitAsync(CoordinatorHost host)
-    {
-        using var response = await host.Client.PostAsJsonAsync("/api/runs", Spec(), ClusterApi.Json, Token);
-        Assert.Equal(HttpStatusCode.Created, response.StatusCode);
-        return (await response.Content.ReadFromJsonAsync<RunAccepted>(ClusterApi.Json, Token))!.RunId;
-    }
-
-    private static async Task FinishAsync(CoordinatorHost host, string runId)
-    {
-        using var limit = Deadline.Token();
-        var events = await host.EventsAsync(runId, after: null, limit.Token);
-        var ended = Assert.IsType<RunEndedEvent>(events[^1].Event);
-        Assert.True(ended.Status == "finished", ended.Reason);
-        Assert.Equal(RunStatus.Finished, (await host.RunAsync(runId)).Summary.Status);
-    }
-
     private void AssertExactlyOnce()
     {
         for (var epoch = 0; epoch < 2; epoch++)
@@ -365,17 +292,5 @@ public sealed class CoordinatorHostTests : IAsyncLifetime
                 Enumerable.Range(0, Training).Select(SampleId.Training),
                 _trainer.Applied.Where(step => step.Kind == StepKind.Train && step.Epoch == epoch).SelectMany(step => step.Samples).Select(sample => sample.Id).Order());
         }
-    }
-
-    private async Task<CoordinatorHost> HostAsync(params (string Key, string Value)[] settings) =>
-        Own(await CoordinatorHost.StartAsync(_server.ConnectionString, _control, _data, settings));
-
-    private FakeDeviceWorker Device(string name, Task? gate = null) => Own(new FakeDeviceWorker(name, Training, HeldOut, _control, _data, gate));
-
-    private T Own<T>(T owned)
-        where T : IAsyncDisposable
-    {
-        _owned.Add(owned);
-        return owned;
     }
 }

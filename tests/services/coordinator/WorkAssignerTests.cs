@@ -46,6 +46,17 @@ public sealed class WorkAssignerTests
     }
 
     [Fact]
+    public void TakeAssignments_ClientRefused_IsAskedAgainOnlyWhenItRegisters()
+    {
+        _assigner.Want(Entry(5), 0, urgent: false);
+        _assigner.Refused("a");
+        Assert.Empty(_assigner.TakeAssignments());
+        Assert.False(_assigner.IsPresent("a"));
+        _assigner.Present("a");
+        Assert.Equal([SampleId.Training(5)], Assert.Single(_assigner.TakeAssignments()).Samples);
+    }
+
+    [Fact]
     public void Want_Urgent_GoesBeforeWhatWaits()
     {
         WantAll();

@@ -13,15 +13,16 @@ internal sealed class FakeDeviceWorker : IAsyncDisposable
     private readonly InProcessControlPlane _control;
     private readonly InProcessDataPlane _data;
     private readonly SampleId[] _samples;
+    private readonly SampleId[] _ownData;
     private readonly Dictionary<(string Run, string Client), FakeDevice> _serving = [];
     private readonly CancellationTokenSource _stop = new();
     private readonly IDisposable[] _subscriptions;
     private readonly Task _beating;
     private readonly string _instance = Guid.NewGuid().ToString("N");
 
-    public FakeDeviceWorker(string device, int training, int heldOut, InProcessControlPlane control, InProcessDataPlane data, Task? gate = null)
+    public FakeDeviceWorker(string device, int training, int heldOut, InProcessControlPlane control, InProcessDataPlane data, Task? gate = null, SampleId[]? ownData = null)
     {
-        (Device, _control, _data, _samples) = (device, control, data, SampleIds.Of(training, heldOut));
+        (Device, _control, _data, _samples, _ownData) = (device, control, data, SampleIds.Of(training, heldOut), ownData ?? []);
         Gate = gate ?? Task.CompletedTask;
         _subscriptions =
         [
@@ -63,7 +64,7 @@ internal sealed class FakeDeviceWorker : IAsyncDisposable
     {
         while (true)
         {
-            await _control.PublishAsync(new DeviceAlive(Device, _instance, new DeviceProfile(1, 1 << 30, 1e6), Leaving: false), _stop.Token);
+            await _control.PublishAsync(new DeviceAlive(Device, _instance, new DeviceProfile(1, 1 << 30, 1e6), Leaving: false, _ownData.Length > 0), _stop.Token);
             await Task.Delay(20, _stop.Token);
         }
     }
@@ -86,6 +87,8 @@ internal sealed class FakeDeviceWorker : IAsyncDisposable
             {
                 SampleId[] own = name == "evaluation"
                     ? [.. _samples.Where(id => id.IsEvaluation)]
+                    : name == Device
+                    ? _ownData
                     : [.. _samples.Where(id => !id.IsEvaluation && all[id.Row % all.Length] == name)];
                 var device = new FakeDevice(message.RunId, name, own, _control, _data, _instance)
                 {

@@ -41,7 +41,7 @@ internal sealed class FakeDevice : IDisposable
 
     public string ModelFingerprint { get; set; } = Fingerprint;
 
-    public static int Length(SampleId id) => 1 + (id.Row % 5);
+    public static int Length(SampleId id) => 1 + (int)(id.Value % 5);
 
     public async Task RegisterAsync() => await _control.PublishAsync(
         new ClientRegistered(
@@ -52,7 +52,7 @@ internal sealed class FakeDevice : IDisposable
     public static byte[] Body(string runId, string clientId, SampleId id)
     {
         var states = new byte[Length(id) * Width * sizeof(float)];
-        BitConverter.TryWriteBytes(states, (float)id.Row);
+        BitConverter.TryWriteBytes(states, (float)id.Value);
         return ActivationBatchCodec.Encode(new ActivationBatch
         {
             RunId = runId,
@@ -63,7 +63,7 @@ internal sealed class FakeDevice : IDisposable
             WireType = WireType.Float32,
             Lengths = [Length(id)],
             SampleIds = [id],
-            Labels = [id.Row % Classes],
+            Labels = [(int)(id.Value % Classes)],
             LabelsPerToken = false,
             HiddenStates = states,
         });
