@@ -120,7 +120,7 @@ internal sealed record PartRates(double DeviceGigaflops, double TrainerGigaflops
     {
         var batch = ActivationBatchCodec.TryDecode(delivery.Body, new WireLimits(), out var decoded, out var reason) ? decoded : throw new InvalidOperationException(reason);
         var entries = ActivationBatchCodec.EncodeCacheEntries(batch);
-        await Task.WhenAll(entries.Select((entry, i) => cache.StoreAsync($"rates:{number}:{i}", entry, cancellationToken))).ConfigureAwait(false);
+        await cache.StoreAsync([.. entries.Select((entry, i) => new CacheEntry($"rates:{number}:{i}", entry))], cancellationToken).ConfigureAwait(false);
         await delivery.AcknowledgeAsync(cancellationToken).ConfigureAwait(false);
     }
 
