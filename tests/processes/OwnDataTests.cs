@@ -61,8 +61,8 @@ public sealed class OwnDataTests : ClusterTests, IDisposable
         Assert.True(ended.Summary.Status == RunStatus.Finished, $"{ended.Summary}\n{cluster.Logs()}");
         Assert.InRange(ended.Summary.FailedSamples, 1, SampleRun.Samples - 123 - 60);
         AssertEachEpochTrains(SampleRun.Samples - ended.Summary.FailedSamples, cluster.StepLog(run));
-        Assert.Contains($"without {ended.Summary.FailedSamples} samples", (await cluster.CommandAsync(Token, "runs")).Output, StringComparison.Ordinal);
-        Assert.Contains("own data", (await cluster.CommandAsync(Token, "devices")).Output, StringComparison.Ordinal);
+        Assert.Contains($"\"failed_samples\":{ended.Summary.FailedSamples},", (await cluster.CommandAsync(Token, "runs", "--json")).Output, StringComparison.Ordinal);
+        Assert.Equal(4, (await cluster.CommandAsync(Token, "devices", "--json")).Output.Split("\"has_own_data\":true").Length);
     }
 
     private static Task<string> SubmitAsync(Cluster cluster, string missing) =>
