@@ -5,8 +5,6 @@ namespace SplitFrozen.Contracts.Wire;
 /// <summary>The checks of a batch's values, the same for what is encoded and for what arrives.</summary>
 internal static class ActivationBatchChecks
 {
-    private const long EvaluationBit = 1L << 62;
-
     /// <summary>Lengths: each from 1 to the limit, together <paramref name="tokens"/>.</summary>
     public static WireRefusal? Lengths(ReadOnlySpan<int> lengths, long tokens, WireLimits limits)
     {
@@ -31,15 +29,15 @@ internal static class ActivationBatchChecks
             : new(WireRefusalReason.BadLengths, $"The lengths add up to {sum}, but there are {tokens} rows of hidden states.");
     }
 
-    /// <summary>Sample ids: a row number with or without the held-out bit, none twice.</summary>
+    /// <summary>Sample ids: of a training sample or a held-out row, none twice.</summary>
     public static WireRefusal? SampleIds(ReadOnlySpan<SampleId> ids)
     {
         var seen = new HashSet<long>(ids.Length);
         foreach (var id in ids)
         {
-            if (id.Value < 0 || (id.Value & ~EvaluationBit) > int.MaxValue)
+            if (!id.IsPossible)
             {
-                return new(WireRefusalReason.BadSampleIds, $"The sample id {id.Value} names no row.");
+                return new(WireRefusalReason.BadSampleIds, $"The sample id {id.Value} names no sample.");
             }
 
             if (!seen.Add(id.Value))

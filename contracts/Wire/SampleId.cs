@@ -36,6 +36,9 @@ public readonly record struct SampleId(long Value) : IComparable<SampleId>
     /// <summary>True for a sample of the held-out split, which is never trained on.</summary>
     public bool IsEvaluation => (Value & EvaluationBit) != 0;
 
+    /// <summary>False for a number that no sample can have: it is negative, or the number of a held-out row is greater than 2³¹ − 1.</summary>
+    public bool IsPossible => Value >= 0 && (!IsEvaluation || Number <= int.MaxValue);
+
     /// <summary>The row within its split, counted from 0.</summary>
     /// <exception cref="OverflowException">The id is that of a device's own data.</exception>
     public int Row => checked((int)Number);

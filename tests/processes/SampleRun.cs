@@ -13,10 +13,32 @@ internal static class SampleRun
     private static readonly SemaphoreSlim Gate = new(1, 1);
     private static byte[]? reference;
 
+    private static string SamplesFolder => Path.Combine(Programs.Root, "samples");
+
     /// <summary>Writes the spec into a folder.</summary>
-    public static string Write(string folder, string order = "planned")
+    public static string Write(string folder, string order = "planned") => 
+        Write(folder, order, $"train: {SamplesFolder}/demo/train.csv\n  train_limit: {Samples}", "{ count: 8, partition: classes, classes_per_client: 1 }");
+
+    /// <summary>Writes the spec of a run whose clients are three devices with <see cref="OwnFiles"/>.</summary>
+    public static string WriteForDevices(string folder, string missing) =>
+        Write(folder, "planned", "classes: [negative, positive]", $"{{ count: 3, partition: devices, missing: {missing} }}");
+
+    /// <summary>Writes the same rows as files of one class each: one with the negative rows, two with the positive ones.</summary>
+    public static string[] OwnFiles(string folder)
     {
-        var samples = Path.Combine(Programs.Root, "samples");
+        var lines = File.ReadAllLines(Path.Combine(SamplesFolder, "demo", "train.csv"));
+        var byClass = lines.Skip(1).Take(Samples).ToLookup(line => line.EndsWith(",positive", StringComparison.Ordinal));
+        return [.. new[] { byClass[false], byClass[true].Take(60), byClass[true].Skip(60) }.Select((rows, n) =>
+        {
+            var file = Path.Combine(folder, $"own-{n + 1}.csv");
+            File.WriteAllLines(file, [lines[0], .. rows]);
+            return file;
+        })];
+    }
+
+    private static string Write(string folder, string order, string training, string clients)
+    {
+        var samples = SamplesFolder;
         var file = Path.Combine(folder, $"{order}.yaml");
         File.WriteAllText(file, $"""
             name: processes
@@ -31,16 +53,12 @@ internal static class SampleRun
               targets: [c_attn, c_fc]
             task:
               kind: classification
-              train: {samples}/demo/train.csv
+              {training}
               evaluation: {samples}/demo/held_out.csv
               text_columns: [text]
               target_column: label
-              train_limit: {Samples}
               evaluation_limit: 40
-            clients:
-              count: 8
-              partition: classes
-              classes_per_client: 1
+            clients: {clients}
             device:
               micro_batch: 1
               message_bytes: 32768
@@ -79,7 +97,11 @@ internal static class SampleRun
     }
 
     /// <summary>Asserts that the trainer's own log has every sample in exactly one step of every epoch, and the steps without a gap.</summary>
-    public static void AssertExactlyOnce(string[] stepLog)
+    public static void AssertExactlyOnce(string[] stepLog) =>
+        Assert.All(Trained(stepLog), samples => Assert.Equal(Enumerable.Range(0, Samples).Select(row => (long)row), samples));
+
+    /// <summary>The samples that each epoch trained on by the trainer's own log, in order; asserts that the steps have no gap.</summary>
+    public static long[][] Trained(string[] stepLog)
     {
         var steps = stepLog.Select(line =>
         {
@@ -91,9 +113,6 @@ internal static class SampleRun
         }).ToArray();
         Assert.Equal(Steps, steps.Length);
         Assert.Equal(steps.Select(step => step.Sequence).Order().Distinct(), steps.Select(step => step.Sequence));
-        for (var epoch = 0; epoch < Epochs; epoch++)
-        {
-            Assert.Equal(Enumerable.Range(0, Samples).Select(row => (long)row), steps.Where(step => step.Epoch == epoch).SelectMany(step => step.Samples).Order());
-        }
+        return [.. Enumerable.Range(0, Epochs).Select(epoch => steps.Where(step => step.Epoch == epoch).SelectMany(step => step.Samples).Order().ToArray())];
     }
 }

@@ -207,10 +207,16 @@ public sealed class Cluster : IAsyncDisposable
 
         for (var n = 1; n <= _options.Devices; n++)
         {
-            yield return Make($"device-{n}", "SplitFrozen.DeviceWorker", new()
+            var settings = new Dictionary<string, string>
             {
                 ["Device__Name"] = $"device-{n}", ["Device__HeartbeatInterval"] = "00:00:00.5", ["Device__GigaflopsPerSecond"] = "50",
-            });
+            };
+            if (n <= _options.OwnData.Count)
+            {
+                settings["Device__Data"] = _options.OwnData[n - 1];
+            }
+
+            yield return Make($"device-{n}", "SplitFrozen.DeviceWorker", settings);
         }
     }
 

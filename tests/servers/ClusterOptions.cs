@@ -6,6 +6,9 @@ public sealed record ClusterOptions
     /// <summary>Number of device workers, <c>device-1</c> on.</summary>
     public int Devices { get; init; }
 
+    /// <summary>Training files of the first devices' own; the others hold none.</summary>
+    public IReadOnlyList<string> OwnData { get; init; } = [];
+
     /// <summary>Whether there is a trainer.</summary>
     public bool Trainer { get; init; } = true;
 

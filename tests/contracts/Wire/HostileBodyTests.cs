@@ -110,7 +110,7 @@ public sealed class HostileBodyTests
         { "length negative", WireRefusalReason.BadLengths, "length -1" },
         { "lengths do not add up", WireRefusalReason.BadLengths, "add up to 4, but there are 3" },
         { "repeated id", WireRefusalReason.BadSampleIds, "train:17 is there twice" },
-        { "id of no row", WireRefusalReason.BadSampleIds, "-1 names no row" },
+        { "id of no row", WireRefusalReason.BadSampleIds, "-1 names no sample" },
         { "negative label", WireRefusalReason.BadLabels, "-100" },
         { "NaN", WireRefusalReason.NotFinite, "NaN" },
         { "infinity", WireRefusalReason.NotFinite, "infinity" },

@@ -29,6 +29,44 @@ public sealed class ClassificationDataTests : IDisposable
     }
 
     [Fact]
+    public void LoadSplit_ClassesNamed_GivesTheSamplesOfLoadFromAnyFile()
+    {
+        var spec = new TaskSpec { Kind = "classification", Classes = ["b", "a"] };
+        var whole = _folder.With("own.csv", "text,label\nx,a\ny,b\n").Load(spec with { Train = "own.csv", Evaluation = "own.csv" });
+        var own = TaskData.LoadSplit(spec, Path.Combine(_folder.Path, "own.csv"), evaluation: false, new ByteTokenizer(), 1024);
+        Assert.Equal(whole.Train.Select(sample => (sample.Id, sample.Digest, sample.Class)), own.Samples.Select(sample => (sample.Id, sample.Digest, sample.Class)));
+        var heldOut = TaskData.LoadSplit(
+            spec with { EvaluationLimit = 1 }, Path.Combine(_folder.Path, "own.csv"), evaluation: true, new ByteTokenizer(), 1024);
+        Assert.Equal(SampleId.Evaluation(0), Assert.Single(heldOut.Samples).Id);
+    }
+
+    [Fact]
+    public void LoadSplit_ClassesLeftToTheTrainingFile_IsRefused()
+    {
+        var file = Path.Combine(_folder.With("own.csv", "text,label\nx,a\n").Path, "own.csv");
+        var fault = Assert.Throws<DataException>(
+            () => TaskData.LoadSplit(new TaskSpec { Kind = "classification" }, file, evaluation: false, new ByteTokenizer(), 1024));
+        Assert.Equal("task.classes", fault.Faults[0].Field);
+    }
+
+    [Theory]
+    [InlineData("sst2", new[] { "negative", "positive" })]
+    [InlineData("gsm8k", new string[0])]
+    public void Describe_KindThatFixesItsClasses_ReadsNoFile(string kind, string[] classes) =>
+        Assert.Equal(classes, TaskData.Describe(new TaskSpec { Kind = kind, Train = "nowhere.csv" }, _folder.Path, 1024).ClassNames);
+
+    [Fact]
+    public void Describe_Classification_TakesTheSpecsClassesElseThoseOfTheFile()
+    {
+        var spec = new TaskSpec { Kind = "classification", Train = "nowhere.csv", Classes = ["z", "y"] };
+        Assert.Equal(["z", "y"], TaskData.Describe(spec, _folder.Path, 1024).ClassNames);
+        _folder.With("train.csv", "text,label\nx,b\ny,a\n");
+        Assert.Equal(["a", "b"], TaskData.Describe(spec with { Classes = [], Train = "train.csv" }, _folder.Path, 1024).ClassNames);
+        Assert.Throws<DataException>(() => TaskData.Describe(spec with { Classes = [] }, _folder.Path, 1024));
+        Assert.Throws<DataException>(() => TaskData.Describe(spec with { MaxLength = 1025 }, _folder.Path, 1024));
+    }
+
+    [Fact]
     public void Sst2_WithoutHeaderOrFinalNewline_KeepsEveryRow() =>
         Assert.Equal([1, 0], Load("sst2", "tsv", "ab\t1\r\n\r\ncd\t0").Train.Select(s => s.Class));
 
