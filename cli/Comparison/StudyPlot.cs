@@ -16,11 +16,14 @@ internal static class StudyPlot
         OxyColor.FromRgb(0x2c, 0xa0, 0x2c), OxyColor.FromRgb(0x7f, 0x7f, 0x7f), OxyColor.FromRgb(0x22, 0x22, 0x22),
     ];
 
+    // Without fonts the exporter guesses widths; the legend gets room to be wrong on the right.
+    private static readonly OxyThickness s_padding = new(8, 8, 60, 8);
+
     /// <summary>The SVG document for one task and partition.</summary>
     public static string Draw(TaskResult task, PartitionChoice partition)
     {
         var metric = task.Task.Metric;
-        var model = new PlotModel { Title = $"{task.Task.Spec.Name}, {partition.Text}", Background = OxyColors.White, PlotAreaBorderColor = OxyColors.LightGray };
+        var model = new PlotModel { Title = $"{task.Task.Spec.Name}, {partition.Text}", Background = OxyColors.White, PlotAreaBorderColor = OxyColors.LightGray, Padding = s_padding };
         model.Axes.Add(new LinearAxis { Position = AxisPosition.Bottom, Title = "epochs", MinimumMajorStep = 1, MinorStep = 1, MinimumPadding = 0.02, MaximumPadding = 0.02 });
         model.Axes.Add(new LinearAxis
         {
@@ -33,13 +36,13 @@ internal static class StudyPlot
             MaximumPadding = 0.06,
             AxisTitleDistance = 12,
         });
-        model.Legends.Add(new Legend { LegendPlacement = LegendPlacement.Outside, LegendPosition = LegendPosition.RightTop });
+        model.Legends.Add(new Legend { LegendPlacement = LegendPlacement.Outside, LegendPosition = LegendPosition.RightTop, LegendLineSpacing = 6 });
         foreach (var method in task.On(partition))
         {
             model.Series.Add(Line(method, metric));
         }
 
-        return new SvgExporter { Width = 860, Height = 400 }.ExportToString(model);
+        return new SvgExporter { Width = 860, Height = 400, UseVerticalTextAlignmentWorkaround = true }.ExportToString(model);
     }
 
     private static LineSeries Line(MethodCells method, string metric)
