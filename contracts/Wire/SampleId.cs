@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Hashing;
 using System.Text;
+using System.Text.Json.Serialization;
 
 namespace SplitFrozen.Contracts.Wire;
 
@@ -41,6 +42,7 @@ public readonly record struct SampleId(long Value) : IComparable<SampleId>
 
     /// <summary>The row within its split, counted from 0.</summary>
     /// <exception cref="OverflowException">The id is that of a device's own data.</exception>
+    [JsonIgnore]
     public int Row => checked((int)Number);
 
     private long Number => Value & ~EvaluationBit;

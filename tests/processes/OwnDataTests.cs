@@ -57,7 +57,11 @@ public sealed class OwnDataTests : ClusterTests, IDisposable
         var run = await SubmitAsync(cluster, "complete");
         await StepAsync(cluster, run, 1);
         await cluster.Devices[2].KillAsync();
-        var ended = await cluster.EndAsync(run, Token);
+        await cluster.EndAsync(run, Token);
+
+        // The watch ends with the run's last event: then all that was told of it is recorded.
+        await cluster.CommandAsync(Token, "watch", run, "--json");
+        var ended = (await cluster.RunAsync(run, Token))!;
         Assert.True(ended.Summary.Status == RunStatus.Finished, $"{ended.Summary}\n{cluster.Logs()}");
         Assert.InRange(ended.Summary.FailedSamples, 1, SampleRun.Samples - 123 - 60);
         AssertEachEpochTrains(SampleRun.Samples - ended.Summary.FailedSamples, cluster.StepLog(run));
