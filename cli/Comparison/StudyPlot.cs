@@ -16,14 +16,14 @@ internal static class StudyPlot
         OxyColor.FromRgb(0x2c, 0xa0, 0x2c), OxyColor.FromRgb(0x7f, 0x7f, 0x7f), OxyColor.FromRgb(0x22, 0x22, 0x22),
     ];
 
-    // Without fonts the exporter guesses widths; the legend gets room to be wrong on the right.
-    private static readonly OxyThickness s_padding = new(8, 8, 60, 8);
+    // The exporter has no fonts and measures text as in Helvetica; other fonts are wider, and the legend is cut at its edge.
+    private const double RoomForWiderFonts = 32;
 
     /// <summary>The SVG document for one task and partition.</summary>
     public static string Draw(TaskResult task, PartitionChoice partition)
     {
         var metric = task.Task.Metric;
-        var model = new PlotModel { Title = $"{task.Task.Spec.Name}, {partition.Text}", Background = OxyColors.White, PlotAreaBorderColor = OxyColors.LightGray, Padding = s_padding };
+        var model = new PlotModel { Title = $"{task.Task.Spec.Name}, {partition.Text}", Background = OxyColors.White, PlotAreaBorderColor = OxyColors.LightGray };
         model.Axes.Add(new LinearAxis { Position = AxisPosition.Bottom, Title = "epochs", MinimumMajorStep = 1, MinorStep = 1, MinimumPadding = 0.02, MaximumPadding = 0.02 });
         model.Axes.Add(new LinearAxis
         {
@@ -34,9 +34,9 @@ internal static class StudyPlot
             MajorGridlineColor = OxyColors.WhiteSmoke,
             MinimumPadding = 0.06,
             MaximumPadding = 0.06,
-            AxisTitleDistance = 12,
+            AxisTitleDistance = RoomForWiderFonts,
         });
-        model.Legends.Add(new Legend { LegendPlacement = LegendPlacement.Outside, LegendPosition = LegendPosition.RightTop, LegendLineSpacing = 6 });
+        model.Legends.Add(new Legend { LegendPlacement = LegendPlacement.Outside, LegendPosition = LegendPosition.RightTop, LegendLineSpacing = 6, LegendPadding = RoomForWiderFonts });
         foreach (var method in task.On(partition))
         {
             model.Series.Add(Line(method, metric));
@@ -50,7 +50,7 @@ internal static class StudyPlot
         var colour = s_colours[(int)method.Choice.Method];
         var line = new LineSeries
         {
-            Title = method.Choice.Method.Title(),
+            Title = method.Choice.Method.Name(),
             Color = colour,
             StrokeThickness = method.Choice.Method == MethodKind.SplitFrozen ? 2.5 : 1.5,
             LineStyle = method.Choice.Method.HasClients() ? LineStyle.Solid : LineStyle.Dash,
