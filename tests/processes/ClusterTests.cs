@@ -6,6 +6,9 @@ namespace SplitFrozen.Processes.Tests;
 /// <summary>What tests of a cluster do again and again.</summary>
 public abstract class ClusterTests
 {
+    /// <summary>Each test has a broker, a cache and five processes: two clusters at once would only wait for each other on two cores.</summary>
+    public const string OneAtATime = "clusters";
+
     private protected static CancellationToken Token => TestContext.Current.CancellationToken;
 
     /// <summary>Starts a cluster; skips the test where no servers are to be had.</summary>

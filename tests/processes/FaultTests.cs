@@ -6,6 +6,7 @@ using SplitFrozen.TestServers;
 namespace SplitFrozen.Processes.Tests;
 
 /// <summary>What befalls the things between and below the processes: the cache's data, the wire, the queues, the disk.</summary>
+[Collection(ClusterTests.OneAtATime)]
 public sealed class FaultTests : ClusterTests
 {
     [Theory]

@@ -4,6 +4,7 @@ using SplitFrozen.TestServers;
 namespace SplitFrozen.Processes.Tests;
 
 /// <summary>Devices with files of their own, one class each, as the clients of a run; a fourth device computes the held-out rows.</summary>
+[Collection(ClusterTests.OneAtATime)]
 public sealed class OwnDataTests : ClusterTests, IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("splitfrozen-own-data-");

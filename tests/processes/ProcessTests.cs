@@ -4,6 +4,7 @@ using SplitFrozen.Contracts.Determinism;
 namespace SplitFrozen.Processes.Tests;
 
 /// <summary>The system as it is deployed: every part a process of its own over a real broker and a real cache.</summary>
+[Collection(ClusterTests.OneAtATime)]
 public sealed class ProcessTests : ClusterTests
 {
     [Fact]
