@@ -97,11 +97,7 @@ public sealed class CoordinatorHostTests : HostedRun
     {
         var host = await HostAsync();
         Device("d1");
-        var gate = new TaskCompletionSource();
-        var reached = new TaskCompletionSource();
-        _trainer.BeforeStep = step => StopAt(step, 4, reached, gate.Task);
-        var runId = await SubmitAsync(host);
-        await reached.Task.WaitAsync(Deadline.Limit, Token);
+        var (runId, gate) = await SubmitAndStopAsync(host, beforeSequence: 4);
 
         Assert.Equal(HttpStatusCode.OK, (await host.PostAsync($"/api/runs/{runId}/cancel")).Status);
         using var limit = Deadline.Token();
@@ -124,11 +120,7 @@ public sealed class CoordinatorHostTests : HostedRun
     {
         var first = await HostAsync();
         Device("d1");
-        var gate = new TaskCompletionSource();
-        var reached = new TaskCompletionSource();
-        _trainer.BeforeStep = step => StopAt(step, 4, reached, gate.Task);
-        var runId = await SubmitAsync(first);
-        await reached.Task.WaitAsync(Deadline.Limit, Token);
+        var (runId, gate) = await SubmitAndStopAsync(first, beforeSequence: 4);
         await first.DisposeAsync();
         _owned.Remove(first);
         gate.SetResult();
@@ -145,13 +137,9 @@ public sealed class CoordinatorHostTests : HostedRun
         await Deadline.UntilAsync(() => first.IsActive, "the first is active");
         var second = await HostAsync();
         Device("d1");
-        var gate = new TaskCompletionSource();
-        var reached = new TaskCompletionSource();
-        _trainer.BeforeStep = step => StopAt(step, 3, reached, gate.Task);
 
         // A standby takes runs in as well; the active one finds them in the store.
-        var runId = await SubmitAsync(second);
-        await reached.Task.WaitAsync(Deadline.Limit, Token);
+        var (runId, gate) = await SubmitAndStopAsync(second, beforeSequence: 3);
         Assert.False(second.IsActive);
         Assert.Equal(RunStatus.Running, (await second.RunAsync(runId)).Summary.Status);
 
@@ -185,11 +173,7 @@ public sealed class CoordinatorHostTests : HostedRun
     {
         var host = await HostAsync();
         Device("d1");
-        var gate = new TaskCompletionSource();
-        var reached = new TaskCompletionSource();
-        _trainer.BeforeStep = step => StopAt(step, 4, reached, gate.Task);
-        var runId = await SubmitAsync(host);
-        await reached.Task.WaitAsync(Deadline.Limit, Token);
+        var (runId, gate) = await SubmitAndStopAsync(host, beforeSequence: 4);
         using var limit = Deadline.Token();
         using var watching = await host.Client.GetAsync($"/api/runs/{runId}/events", HttpCompletionOption.ResponseHeadersRead, limit.Token);
         await using var raw = await StackExchange.Redis.ConnectionMultiplexer.ConnectAsync(_server.ConnectionString);

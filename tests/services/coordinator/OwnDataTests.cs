@@ -57,11 +57,9 @@ public sealed class OwnDataTests : HostedRun
         Own("b", 10);
         var runId = await SubmitAsync(host, DevicesSpec(2));
         await Deadline.UntilAsync(() => host.RunAsync(runId).GetAwaiter().GetResult().Summary.Status == RunStatus.Running, "a trainer has it");
-        var gate = new TaskCompletionSource();
-        var reached = new TaskCompletionSource();
-        _trainer.BeforeStep = step => StopAt(step, 3, reached, gate.Task);
+        var (reached, gate) = StopTrainer(beforeSequence: 3);
         Own("c", 10);
-        await reached.Task.WaitAsync(Deadline.Limit, Token);
+        await reached;
 
         // Now that the run is planned it stays with these, also over another start of the coordinator.
         var late = Own("a", 10);

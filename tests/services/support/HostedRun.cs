@@ -3,7 +3,6 @@ using System.Net.Http.Json;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.Contracts.Events;
-using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Messaging;
@@ -59,20 +58,36 @@ public abstract class HostedRun : IAsyncLifetime
         Training = new TrainingSpec { Epochs = 2, BatchSize = 8 },
     };
 
-    private protected static async Task StopAt(StepMessage step, int sequence, TaskCompletionSource reached, Task gate)
-    {
-        if (step.Sequence == sequence)
-        {
-            reached.TrySetResult();
-            await gate;
-        }
-    }
-
     private protected static async Task<string> SubmitAsync(CoordinatorHost host, RunSpec? spec = null)
     {
         using var response = await host.Client.PostAsJsonAsync("/api/runs", spec ?? Spec(), ClusterApi.Json, Token);
         Assert.Equal(HttpStatusCode.Created, response.StatusCode);
         return (await response.Content.ReadFromJsonAsync<RunAccepted>(ClusterApi.Json, Token))!.RunId;
+    }
+
+    /// <summary>The trainer will stand before a step message until the gate opens; the task completes when it gets there.</summary>
+    private protected (Task Reached, TaskCompletionSource Gate) StopTrainer(long beforeSequence)
+    {
+        var gate = new TaskCompletionSource();
+        var reached = new TaskCompletionSource();
+        _trainer.BeforeStep = async step =>
+        {
+            if (step.Sequence == beforeSequence)
+            {
+                reached.TrySetResult();
+                await gate.Task;
+            }
+        };
+        return (reached.Task.WaitAsync(Deadline.Limit, Token), gate);
+    }
+
+    /// <summary>Hands a run in and waits until its trainer stands before a step message.</summary>
+    private protected async Task<(string RunId, TaskCompletionSource Gate)> SubmitAndStopAsync(CoordinatorHost host, long beforeSequence)
+    {
+        var (reached, gate) = StopTrainer(beforeSequence);
+        var runId = await SubmitAsync(host);
+        await reached;
+        return (runId, gate);
     }
 
     private protected static async Task FinishAsync(CoordinatorHost host, string runId)
