@@ -16,13 +16,19 @@ internal static class IngestThroughput
     private const int Tokens = 40;
     private const int Width = 768;
     private const int Rounds = 9;
-    private const int WarmUpRounds = 16;
+    private const int WarmUpRounds = 30;
 
     internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
     {
         var recording = Recording.Synthetic(Width, Tokens, 64);
+        await MeasureAsync(recording, null, output, cancellationToken).ConfigureAwait(false);
+        await MeasureAsync(recording, "everysec", output, cancellationToken).ConfigureAwait(false);
+    }
+
+    private static async Task MeasureAsync(Recording recording, string? appendFsync, TextWriter output, CancellationToken cancellationToken)
+    {
         var cluster = await Cluster.StartAsync(
-            new ClusterOptions { Trainer = false, AppendFsync = "everysec", LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
+            new ClusterOptions { Trainer = false, AppendFsync = appendFsync, LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
         await using (cluster.ConfigureAwait(false))
         {
             if (cluster.SkipReason is { } reason)
@@ -31,11 +37,11 @@ internal static class IngestThroughput
                 return;
             }
 
-            await MeasureAsync(cluster, recording, output, cancellationToken).ConfigureAwait(false);
+            await MeasureAsync(cluster, recording, appendFsync is null ? "in memory" : "append-only, fsync every second", output, cancellationToken).ConfigureAwait(false);
         }
     }
 
-    private static async Task MeasureAsync(Cluster cluster, Recording recording, TextWriter output, CancellationToken cancellationToken)
+    private static async Task MeasureAsync(Cluster cluster, Recording recording, string persistence, TextWriter output, CancellationToken cancellationToken)
     {
         const int RowsPerClient = (WarmUpRounds + Rounds) * BodiesPerClient * SamplesPerBody;
         var bare = await BareBroker.StartAsync(cluster.Broker.ConnectionString, Clients, cancellationToken).ConfigureAwait(false);
@@ -47,7 +53,7 @@ internal static class IngestThroughput
                 var body = recording.Body(run.RunId, 0, [.. run.Rows(0).Take(SamplesPerBody).Select(SampleId.Training)]).Length;
                 await output.WriteLineAsync(
                     $"ingest: {Clients} clients x {BodiesPerClient} bodies of {body / 1e6:F2} MB ({SamplesPerBody} samples x {Tokens} tokens x {Width}, f16) a round; medians of {Rounds}").ConfigureAwait(false);
-                await output.WriteLineAsync($"{Machine.Description}; {bare.Version}, classic durable queues; {await Machine.VersionOfAsync("redis-server").ConfigureAwait(false)}, append-only, fsync every second").ConfigureAwait(false);
+                await output.WriteLineAsync($"{Machine.Description}; {bare.Version}, classic durable queues; {await Machine.VersionOfAsync("redis-server").ConfigureAwait(false)}, {persistence}").ConfigureAwait(false);
                 await output.WriteLineAsync().ConfigureAwait(false);
                 var (bareRates, rates, share, processor) = (new double[Rounds], new double[Rounds], new double[Rounds], new double[Rounds]);
                 Machine.Share? watch = null;

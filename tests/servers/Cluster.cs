@@ -55,7 +55,7 @@ public sealed class Cluster : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         var broker = await RabbitMqServer.StartNewAsync(cancellationToken).ConfigureAwait(false);
-        var redis = await RedisServer.StartNewAsync(cancellationToken, appendOnly: true, options.AppendFsync).ConfigureAwait(false);
+        var redis = await RedisServer.StartNewAsync(cancellationToken, options.AppendFsync).ConfigureAwait(false);
         var cluster = new Cluster(broker, redis, options);
         if (cluster.SkipReason is null)
         {

@@ -12,8 +12,8 @@ public sealed record ClusterOptions
     /// <summary>Whether there is a trainer.</summary>
     public bool Trainer { get; init; } = true;
 
-    /// <summary>When Redis forces its append-only file to the disk: <c>always</c>, <c>everysec</c> or <c>no</c>.</summary>
-    public string AppendFsync { get; init; } = "always";
+    /// <summary>When Redis forces its append-only file to the disk: <c>always</c>, <c>everysec</c> or <c>no</c>; null for no file.</summary>
+    public string? AppendFsync { get; init; } = "always";
 
     /// <summary>Whether all services reach broker and cache through <see cref="Cluster.BrokerProxy"/> and <see cref="Cluster.RedisProxy"/>.</summary>
     public bool Proxied { get; init; }

@@ -15,8 +15,7 @@ public sealed class RedisServer : IAsyncDisposable
 
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
-    private readonly bool _appendOnly;
-    private readonly string _appendFsync;
+    private readonly string? _appendFsync;
     private string? _connectionString;
     private string? _executable;
     private string? _folder;
@@ -24,7 +23,7 @@ public sealed class RedisServer : IAsyncDisposable
     private ServerProcess? _process;
     private RedisContainer? _container;
 
-    private RedisServer(bool appendOnly, string appendFsync) => (_appendOnly, _appendFsync) = (appendOnly, appendFsync);
+    private RedisServer(string? appendFsync) => _appendFsync = appendFsync;
 
     /// <summary>Why there is no server; null when there is one.</summary>
     public string? SkipReason { get; private set; }
@@ -40,11 +39,13 @@ public sealed class RedisServer : IAsyncDisposable
 
     /// <summary>Finds or starts a server.</summary>
     /// <param name="cancellationToken">Gives up waiting.</param>
-    /// <param name="appendOnly">Keeps every write over a restart; else a restart begins empty. For a server started here.</param>
-    /// <param name="appendFsync">When the append-only file is forced to the disk: <c>always</c>, <c>everysec</c> or <c>no</c>.</param>
-    public static async Task<RedisServer> StartNewAsync(CancellationToken cancellationToken, bool appendOnly = false, string appendFsync = "always")
+    /// <param name="appendFsync">
+    /// When an append-only file is forced to the disk, which keeps the writes over a restart: <c>always</c>, <c>everysec</c> or <c>no</c>; null for
+    /// no file: a restart begins empty. For a server started here.
+    /// </param>
+    public static async Task<RedisServer> StartNewAsync(CancellationToken cancellationToken, string? appendFsync = null)
     {
-        var server = new RedisServer(appendOnly, appendFsync);
+        var server = new RedisServer(appendFsync);
         if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
         {
             server._connectionString = named;
@@ -76,7 +77,7 @@ public sealed class RedisServer : IAsyncDisposable
     {
         _process = ServerProcess.Start(
             _executable ?? throw new InvalidOperationException(ControlSkipReason),
-            ["--bind", "127.0.0.1", "--port", $"{_port}", "--dir", _folder!, "--save", "", "--appendonly", _appendOnly ? "yes" : "no", "--appendfsync", _appendFsync]);
+            ["--bind", "127.0.0.1", "--port", $"{_port}", "--dir", _folder!, "--save", "", "--appendonly", _appendFsync is null ? "no" : "yes", "--appendfsync", _appendFsync ?? "no"]);
         await _process.WaitUntilAsync(AnswersAsync, Limit, cancellationToken).ConfigureAwait(false);
     }
 
