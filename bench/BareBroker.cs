@@ -78,7 +78,7 @@ internal sealed class BareBroker : IAsyncDisposable
         var arguments = new Dictionary<string, object?>
         {
             ["x-queue-type"] = "classic", ["x-overflow"] = "reject-publish", ["x-dead-letter-exchange"] = RabbitMqTopology.DeadLetters,
-            ["x-single-active-consumer"] = true, ["x-max-length-bytes"] = 16L << 20,
+            ["x-single-active-consumer"] = true, ["x-max-length"] = 1024, ["x-max-length-bytes"] = 16L << 20,
         };
         await channel.QueueDeclareAsync(queue, durable: true, exclusive: false, autoDelete: false, arguments, cancellationToken: cancellationToken).ConfigureAwait(false);
         await channel.BasicQosAsync(0, Prefetch, global: false, cancellationToken).ConfigureAwait(false);

@@ -108,7 +108,7 @@ internal sealed class LiveDisplay(IAnsiConsole console, RunProgress progress, Ti
         var lines = view.Evaluations.Values.Select(evaluation =>
             $"[bold]held out[/] {PlainDisplay.EvaluationName(evaluation.EpochsTrained)}: "
             + Markup.Escape(string.Join("  ", evaluation.Metrics.Select(metric => $"{metric.Key} {Quantity.Metric(metric.Key, metric.Value)}"))));
-        var rejected = view.Rejections.Count > 0 ? [$"[yellow]{view.Rejections.Count} messages refused, the last: {Markup.Escape(view.Rejections[^1].Reason)}[/]"] : Array.Empty<string>();
+        var rejected = view.Progress.LastRefusal is { } reason ? [$"[yellow]{view.Progress.RefusedMessages} messages refused, the last: {Markup.Escape(reason)}[/]"] : Array.Empty<string>();
         var failed = view.Failures.TakeLast(3).Select(failure => $"[red]{Markup.Escape(PlainDisplay.FailureText(failure))}[/]");
         return new Markup(string.Join('\n', lines.TakeLast(6).Concat(rejected).Concat(failed)));
     }

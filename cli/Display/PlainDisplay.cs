@@ -38,7 +38,7 @@ internal sealed class PlainDisplay(TextWriter output, RunProgress progress, Time
         EvaluationEvent evaluation =>
             $"evaluation {EvaluationName(evaluation.EpochsTrained)}: {string.Join(", ", evaluation.Metrics.Select(m => $"{m.Key} {Quantity.Metric(m.Key, m.Value)}"))} "
             + $"({evaluation.Samples} samples)",
-        MessageRejectedEvent rejected => $"refused a message of {rejected.Client}: {rejected.Reason}",
+        MessageRejectedEvent rejected => $"refused {(rejected.Messages == 1 ? "a message" : $"{rejected.Messages} messages")} of {rejected.Client}: {rejected.Reason}",
         SamplesFailedEvent failed => FailureText(failed),
         GenerationEvent generation =>
             $"generation {generation.Stage}: {generation.Correct} of {generation.Answered} answers exact ({Quantity.Metric("exact_match", generation.ExactMatch)})",

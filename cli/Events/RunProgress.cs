@@ -40,7 +40,6 @@ internal sealed class RunProgress : IRunObserver
     private readonly SortedDictionary<string, ClientProgress> _clients = new(NaturalOrder.Instance);
     private readonly SortedDictionary<int, StepAppliedEvent> _steps = [];
     private readonly SortedDictionary<int, EvaluationEvent> _evaluations = [];
-    private readonly List<MessageRejectedEvent> _rejections = [];
     private readonly List<SamplesFailedEvent> _failures = [];
     private readonly Dictionary<string, GenerationEvent> _generations = new(StringComparer.Ordinal);
 
@@ -55,6 +54,12 @@ internal sealed class RunProgress : IRunObserver
 
     /// <summary>Seconds that earlier processes worked on the run.</summary>
     public double EarlierSeconds { get; private set; }
+
+    /// <summary>Messages that the coordinator refused.</summary>
+    public long RefusedMessages { get; private set; }
+
+    /// <summary>Why the last of them was refused; null where none was.</summary>
+    public string? LastRefusal { get; private set; }
 
     /// <summary>How many processes have worked on the run.</summary>
     public int Starts { get; private set; }
@@ -76,7 +81,7 @@ internal sealed class RunProgress : IRunObserver
     {
         lock (_lock)
         {
-            return reader(new RunProgressView(this, _clients, _steps, _evaluations, _rejections, _failures, _generations));
+            return reader(new RunProgressView(this, _clients, _steps, _evaluations, _failures, _generations));
         }
     }
 
@@ -110,7 +115,8 @@ internal sealed class RunProgress : IRunObserver
                 _evaluations[evaluation.EpochsTrained] = evaluation;
                 break;
             case MessageRejectedEvent rejected:
-                _rejections.Add(rejected);
+                RefusedMessages += rejected.Messages;
+                LastRefusal = rejected.Reason;
                 break;
             case SamplesFailedEvent failed:
                 _failures.Add(failed);
@@ -151,6 +157,5 @@ internal sealed record RunProgressView(
     IReadOnlyDictionary<string, ClientProgress> Clients,
     IReadOnlyDictionary<int, StepAppliedEvent> Steps,
     IReadOnlyDictionary<int, EvaluationEvent> Evaluations,
-    IReadOnlyList<MessageRejectedEvent> Rejections,
     IReadOnlyList<SamplesFailedEvent> Failures,
     IReadOnlyDictionary<string, GenerationEvent> Generations);

@@ -97,7 +97,7 @@ internal static class RunReport
             ["trainer compute time", $"{Quantity.Time(TimeSpan.FromSeconds(totals.TrainerSeconds))} for {Quantity.Count(totals.TrainedTokens)} tokens"],
             ["trainer waiting for data", Quantity.Time(TimeSpan.FromSeconds(totals.StarvedSeconds))],
             ["the rest (evaluation, starting, writing)", Quantity.Time(TimeSpan.FromSeconds(Math.Max(0, totals.WallSeconds - totals.TrainerSeconds - totals.StarvedSeconds)))],
-            ["refused messages", Number(run.Rejections.Count)],
+            ["refused messages", Number(run.Progress.RefusedMessages)],
         ]);
         text.Append("Devices compute beside the trainer, so their time is not added to the others.\n");
     }

@@ -65,8 +65,8 @@ public sealed record EvaluationEvent(
 /// <summary>Everything up to this step is durable.</summary>
 public sealed record CheckpointEvent(DateTimeOffset Time, long Sequence, int Step) : RunEvent(Time);
 
-/// <summary>The coordinator refused a message; its samples are asked for again.</summary>
-public sealed record MessageRejectedEvent(DateTimeOffset Time, string Client, string Reason) : RunEvent(Time);
+/// <summary>The coordinator refused messages, the last of them for this reason; their samples are asked for again.</summary>
+public sealed record MessageRejectedEvent(DateTimeOffset Time, string Client, string Reason, long Messages) : RunEvent(Time);
 
 /// <summary>The run goes on without these samples of a client, which never arrived; 0 for a client that never told what it holds.</summary>
 public sealed record SamplesFailedEvent(DateTimeOffset Time, string Client, int Samples, int FailedInRun, string Reason) : RunEvent(Time);

@@ -113,8 +113,12 @@ public sealed record RunFailed(string RunId, string Reason) : IRunMessage;
 /// <param name="Reason">Why they did not come, to follow the client's name in a sentence.</param>
 public sealed record SamplesFailed(string RunId, string ClientId, int Samples, int FailedInRun, string Reason) : IRunMessage;
 
-/// <summary>A sample or message that the coordinator refused, with its reason.</summary>
-public sealed record MessageRejected(string RunId, string ClientId, string Reason) : IRunMessage;
+/// <summary>Messages that the coordinator refused. Of many, the first, the second, the fourth, the eighth and so on are told, each for those since the one before.</summary>
+/// <param name="RunId">The run.</param>
+/// <param name="ClientId">Whose messages.</param>
+/// <param name="Reason">Why the last of them was refused.</param>
+/// <param name="Messages">How many this tells of, at least 1.</param>
+public sealed record MessageRejected(string RunId, string ClientId, string Reason, long Messages) : IRunMessage;
 
 /// <summary>What the coordinator took in: for per-client figures.</summary>
 /// <param name="RunId">The run.</param>

@@ -25,7 +25,7 @@ public sealed class RunEventSubscription : IDisposable
         On<EvaluationFinished>((m, now) => new EvaluationEvent(now, m.EpochsTrained, m.Step, m.Metrics, m.Samples));
         On<CheckpointWritten>((m, now) => new CheckpointEvent(now, m.Sequence, m.Step));
         On<SamplesFailed>((m, now) => new SamplesFailedEvent(now, m.ClientId, m.Samples, m.FailedInRun, m.Reason));
-        On<MessageRejected>((m, now) => new MessageRejectedEvent(now, m.ClientId, m.Reason));
+        On<MessageRejected>((m, now) => new MessageRejectedEvent(now, m.ClientId, m.Reason, m.Messages));
 
         void On<TMessage>(Func<TMessage, DateTimeOffset, RunEvent> translate)
             where TMessage : class, IRunMessage

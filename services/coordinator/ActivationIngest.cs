@@ -10,7 +10,7 @@ namespace SplitFrozen.Coordinator;
 /// <summary>A client's samples are in the cache and the ledger.</summary>
 internal sealed record SamplesIngested(string ClientId, SampleId[] Samples);
 
-/// <summary>A message of a client was refused.</summary>
+/// <summary>Messages of a client were refused; this is why the last of them was.</summary>
 internal sealed record DeliveryRefused(string ClientId, string Reason);
 
 /// <summary>
@@ -25,10 +25,13 @@ internal sealed class ActivationIngest(
     IActivationCache cache,
     IRunLedger ledger,
     IControlPlane control,
-    Action<object> report,
-    ILogger logger) : IDisposable
+    Refusals refusals,
+    Action<object> report) : IDisposable
 {
     private const int MaximumAnnouncements = 1024;
+
+    /// <summary>What a message costs the intake at least, in bytes of a large one: many tiny ones buy no more of it than a few large ones.</summary>
+    private const int LeastCharge = 16 << 10;
 
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _work = new(0);
@@ -167,7 +170,7 @@ internal sealed class ActivationIngest(
                 queue = _queues[clientId!];
                 if (queue.Subscription.TryReceive(out delivery))
                 {
-                    _scheduler.Charge(clientId!, delivery!.Body.Length);
+                    _scheduler.Charge(clientId!, Math.Max(LeastCharge, delivery!.Body.Length));
                     queue.InWork++;
                     return true;
                 }
@@ -189,10 +192,12 @@ internal sealed class ActivationIngest(
         if (!ActivationBatchCodec.TryDecode(delivery.Body, queue.Limits, out var batch, out var reason)
             || (reason = ManifestFault(batch, clientId)) is not null)
         {
-            logger.LogWarning("Refused a message of client {Client}: {Reason}", clientId, reason);
             await delivery.RejectAsync(reason, cancellationToken).ConfigureAwait(false);
-            report(new DeliveryRefused(clientId, reason));
-            await control.PublishAsync(new MessageRejected(options.RunId, clientId, reason), cancellationToken).ConfigureAwait(false);
+            if (await refusals.TellAsync(clientId, "message", reason, cancellationToken).ConfigureAwait(false))
+            {
+                report(new DeliveryRefused(clientId, reason));
+            }
+
             return;
         }
 

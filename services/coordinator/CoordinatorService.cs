@@ -59,20 +59,21 @@ public sealed class CoordinatorService(
         // Unbounded, but what arrives is bounded by what is outstanding: assignments, steps ahead, registrations.
         var events = Channel.CreateUnbounded<object>(new UnboundedChannelOptions { SingleReader = true });
         using var subscriptions = Subscribe(events.Writer);
+        var refusals = new Refusals(options.RunId, control, logger);
         var directory = new SampleDirectory(options.ModelFingerprint, options.Width, options.WireType);
         var registry = new ClientRegistry(options, directory);
         registry.Restore(await ledger.ClientsAsync(options.RunId, cancellationToken).ConfigureAwait(false));
         await control.PublishAsync(new CoordinatorReady(options.RunId), cancellationToken).ConfigureAwait(false);
-        var trainer = await RegisterClientsAsync(registry, events.Reader, cancellationToken).ConfigureAwait(false);
+        var trainer = await RegisterClientsAsync(registry, refusals, events.Reader, cancellationToken).ConfigureAwait(false);
         var plan = Plan(directory);
         await ledger.RecordClientsAsync(options.RunId, registry.Records, cancellationToken).ConfigureAwait(false);
 
         var publication = new StepPublication(steps, ledger);
-        using var ingest = new ActivationIngest(options, directory, source, cache, ledger, control, Report, logger);
+        using var ingest = new ActivationIngest(options, directory, source, cache, ledger, control, refusals, Report);
         var assigner = new WorkAssigner(options);
         var missing = new MissingSamples(options, directory, assigner, control, ledger, isServed ?? (_ => true), time);
         var flow = new RunFlow(
-            options, registry, directory, plan, assigner, missing, control, cache, ledger, publication, ingest.IsEmpty, Report, time, logger);
+            options, registry, directory, plan, assigner, missing, control, cache, ledger, publication, ingest.IsEmpty, refusals, Report, time, logger);
         var cached = await flow.FindCachedAsync(cancellationToken).ConfigureAwait(false);
         await control.PublishAsync(Planned(directory, plan, cached), cancellationToken).ConfigureAwait(false);
         await ServiceTasks.RunAsync(
@@ -83,7 +84,7 @@ public sealed class CoordinatorService(
         void Report(object message) => events.Writer.TryWrite(message);
     }
 
-    private async Task<TrainerReady?> RegisterClientsAsync(ClientRegistry registry, ChannelReader<object> events, CancellationToken cancellationToken)
+    private async Task<TrainerReady?> RegisterClientsAsync(ClientRegistry registry, Refusals refusals, ChannelReader<object> events, CancellationToken cancellationToken)
     {
         using var deadline = options.ClientDeadline is { } wait
             ? new CancellationTokenSource(wait, time)
@@ -102,7 +103,7 @@ public sealed class CoordinatorService(
                     case RunFailed failure:
                         throw new CoordinatorException($"Run '{options.RunId}' failed before it started: {failure.Reason}");
                     case ClientRegistered registration:
-                        await RegisterAsync(registry, registration, either.Token).ConfigureAwait(false);
+                        await RegisterAsync(registry, refusals, registration, either.Token).ConfigureAwait(false);
                         break;
                     default:
                         break;
@@ -133,12 +134,11 @@ public sealed class CoordinatorService(
         }
     }
 
-    private async Task RegisterAsync(ClientRegistry registry, ClientRegistered registration, CancellationToken cancellationToken)
+    private async Task RegisterAsync(ClientRegistry registry, Refusals refusals, ClientRegistered registration, CancellationToken cancellationToken)
     {
         if (registry.Register(registration, out var reason) == RegistrationOutcome.Refused)
         {
-            logger.LogWarning("Refused the registration of client {Client}: {Reason}", registration.ClientId, reason);
-            await control.PublishAsync(new MessageRejected(options.RunId, registration.ClientId, reason!), cancellationToken).ConfigureAwait(false);
+            await refusals.TellAsync(registration.ClientId, "registration", reason!, cancellationToken).ConfigureAwait(false);
         }
 
         if (registry.IsHopeless)

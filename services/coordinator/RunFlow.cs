@@ -26,6 +26,7 @@ internal sealed class RunFlow(
     IRunLedger ledger,
     StepPublication publication,
     Func<string, bool> queueIsEmpty,
+    Refusals refusals,
     Action<object> report,
     TimeProvider time,
     ILogger logger)
@@ -350,10 +351,9 @@ internal sealed class RunFlow(
         }
         else if (outcome == RegistrationOutcome.Refused)
         {
-            logger.LogWarning("Refused the registration of client {Client}: {Reason}", registration.ClientId, reason);
             missing.Unwelcome(registration.ClientId, reason!);
             assigner.Refused(registration.ClientId);
-            await control.PublishAsync(new MessageRejected(options.RunId, registration.ClientId, reason!), cancellationToken).ConfigureAwait(false);
+            await refusals.TellAsync(registration.ClientId, "registration", reason!, cancellationToken).ConfigureAwait(false);
         }
     }
 }

@@ -86,7 +86,7 @@ public sealed class FaultTests : ClusterTests
             new Dictionary<string, object?>
             {
                 ["x-queue-type"] = "classic", ["x-overflow"] = "reject-publish", ["x-dead-letter-exchange"] = "splitfrozen.dead-letters",
-                ["x-single-active-consumer"] = true, ["x-max-length-bytes"] = 65536,
+                ["x-single-active-consumer"] = true, ["x-max-length"] = 1024, ["x-max-length-bytes"] = 65536,
             },
             cancellationToken: Token);
         await channel.QueueBindAsync(queue, RawBroker.Activations, key, cancellationToken: Token);

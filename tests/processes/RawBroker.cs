@@ -20,6 +20,39 @@ internal sealed class RawBroker : IAsyncDisposable
     public Task<IChannel> ChannelAsync(CancellationToken cancellationToken) =>
         _connection.CreateChannelAsync(new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken);
 
+    /// <summary>A channel that does not wait: what the broker refuses is lost unseen.</summary>
+    public Task<IChannel> UnconfirmedChannelAsync(CancellationToken cancellationToken) => _connection.CreateChannelAsync(cancellationToken: cancellationToken);
+
+    /// <summary>Messages in a queue that no consumer holds.</summary>
+    public async Task<uint> CountAsync(string queue, CancellationToken cancellationToken)
+    {
+        var channel = await UnconfirmedChannelAsync(cancellationToken);
+        await using (channel)
+        {
+            return await channel.MessageCountAsync(queue, cancellationToken);
+        }
+    }
+
+    /// <summary>Listens from now on: the task completes with the first body that passes an exchange for a key.</summary>
+    public async Task<Task<byte[]>> FirstAsync(string exchange, string key, CancellationToken cancellationToken)
+    {
+        var first = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var channel = await UnconfirmedChannelAsync(cancellationToken);
+        await channel.ExchangeDeclareAsync(exchange, ExchangeType.Direct, durable: true, cancellationToken: cancellationToken);
+        var queue = (await channel.QueueDeclareAsync(cancellationToken: cancellationToken)).QueueName;
+        await channel.QueueBindAsync(queue, exchange, key, cancellationToken: cancellationToken);
+        var consumer = new AsyncEventingBasicConsumer(channel);
+        consumer.ReceivedAsync += async (_, delivery) =>
+        {
+            if (first.TrySetResult(delivery.Body.ToArray()))
+            {
+                await channel.QueueUnbindAsync(queue, exchange, key, cancellationToken: CancellationToken.None);
+            }
+        };
+        await channel.BasicConsumeAsync(queue, autoAck: true, consumer, cancellationToken);
+        return first.Task;
+    }
+
     /// <summary>
     /// Sends everything that passes an exchange for some keys again: each message twice more, and in groups that are turned around. So all of
     /// it arrives doubled, out of order, and, after more has gone by, replayed.

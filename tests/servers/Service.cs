@@ -21,15 +21,11 @@ public sealed class Service
 
     /// <summary>Processor time that the running process has used, user and system.</summary>
     /// <exception cref="InvalidOperationException">It does not run.</exception>
-    public TimeSpan ProcessorTime
-    {
-        get
-        {
-            var process = _process ?? throw new InvalidOperationException($"{Name} does not run.");
-            process.Refresh();
-            return process.TotalProcessorTime;
-        }
-    }
+    public TimeSpan ProcessorTime => Refreshed().TotalProcessorTime;
+
+    /// <summary>Most bytes of memory that the running process has had resident at once.</summary>
+    /// <exception cref="InvalidOperationException">It does not run.</exception>
+    public long PeakMemory => Refreshed().PeakWorkingSet64;
 
     /// <summary>Starts the process.</summary>
     public void Start() => _process = Programs.Start(_project, _project, _log, _settings);
@@ -50,7 +46,7 @@ public sealed class Service
     /// <returns>Its exit code.</returns>
     public async Task<int> TerminateAsync(CancellationToken cancellationToken)
     {
-        var process = _process ?? throw new InvalidOperationException($"{Name} does not run.");
+        var process = Refreshed();
         await ServerProcess.SignalAsync("TERM", process.Id, cancellationToken).ConfigureAwait(false);
         await process.WaitForExitAsync(cancellationToken).ConfigureAwait(false);
         var code = process.ExitCode;
@@ -61,4 +57,11 @@ public sealed class Service
 
     /// <summary>The last lines that it wrote.</summary>
     public string LogEnd() => File.Exists(_log) ? string.Join('\n', File.ReadLines(_log).TakeLast(25)) : "";
+
+    private Process Refreshed()
+    {
+        var process = _process ?? throw new InvalidOperationException($"{Name} does not run.");
+        process.Refresh();
+        return process;
+    }
 }

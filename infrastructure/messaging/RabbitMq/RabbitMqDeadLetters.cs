@@ -5,7 +5,7 @@ using RabbitMQ.Client;
 namespace SplitFrozen.Messaging.RabbitMq;
 
 /// <summary>
-/// The dead letters of all runs on the broker: bounded in bytes, the oldest goes first. Those that the services refused
+/// The dead letters of all runs on the broker: bounded in number and bytes, the oldest goes first. Those that the services refused
 /// carry their reason; those that the broker moved here by itself carry its word for it, such as <c>delivery_limit</c>.
 /// </summary>
 public sealed class RabbitMqDeadLetters

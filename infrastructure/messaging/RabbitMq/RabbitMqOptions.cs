@@ -31,6 +31,10 @@ public sealed record RabbitMqOptions : IValidatableObject
     [Range(1, long.MaxValue)]
     public long MaximumQueueBytes { get; init; } = 16L << 20;
 
+    /// <summary>Most messages that wait in one client's queue: tiny ones would fill the broker's memory long before their bytes count.</summary>
+    [Range(1, int.MaxValue)]
+    public int MaximumQueueMessages { get; init; } = 1024;
+
     /// <summary>Most publishes of this process that wait for their confirmation.</summary>
     [Range(1, 1024)]
     public int PublishWindow { get; init; } = 4;
@@ -38,6 +42,10 @@ public sealed record RabbitMqOptions : IValidatableObject
     /// <summary>Most body bytes of dead letters; the oldest goes first.</summary>
     [Range(1, long.MaxValue)]
     public long DeadLetterBytes { get; init; } = 64L << 20;
+
+    /// <summary>Most dead letters; the oldest goes first.</summary>
+    [Range(1, int.MaxValue)]
+    public int MaximumDeadLetters { get; init; } = 8192;
 
     /// <summary>Largest body that is published or taken in. The broker's own <c>max_message_size</c> should not be smaller.</summary>
     [Range(1, 128 << 20)]

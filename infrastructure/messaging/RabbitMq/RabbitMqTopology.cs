@@ -45,7 +45,7 @@ public sealed class RabbitMqTopology(RabbitMqOptions options)
         var queue = ActivationQueue(runId, clientId);
         await DeclareDeadLettersAsync(channel, cancellationToken).ConfigureAwait(false);
         await channel.ExchangeDeclareAsync(ActivationExchange, ExchangeType.Direct, durable: true, cancellationToken: cancellationToken).ConfigureAwait(false);
-        await DeclareAsync(channel, queue, Bounded("x-max-length-bytes", options.MaximumQueueBytes), cancellationToken).ConfigureAwait(false);
+        await DeclareAsync(channel, queue, Bounded(options.MaximumQueueMessages, options.MaximumQueueBytes), cancellationToken).ConfigureAwait(false);
         await channel.QueueBindAsync(queue, ActivationExchange, ActivationKey(runId, clientId), cancellationToken: cancellationToken).ConfigureAwait(false);
     }
 
@@ -54,7 +54,7 @@ public sealed class RabbitMqTopology(RabbitMqOptions options)
         var queue = StepQueue(runId);
         await DeclareDeadLettersAsync(channel, cancellationToken).ConfigureAwait(false);
         await channel.ExchangeDeclareAsync(StepExchange, ExchangeType.Direct, durable: true, cancellationToken: cancellationToken).ConfigureAwait(false);
-        await DeclareAsync(channel, queue, Bounded("x-max-length", options.MaximumWaitingSteps), cancellationToken).ConfigureAwait(false);
+        await DeclareAsync(channel, queue, Bounded(options.MaximumWaitingSteps), cancellationToken).ConfigureAwait(false);
         await channel.QueueBindAsync(queue, StepExchange, StepKey(runId), cancellationToken: cancellationToken).ConfigureAwait(false);
     }
 
@@ -66,7 +66,7 @@ public sealed class RabbitMqTopology(RabbitMqOptions options)
     {
         var arguments = new Dictionary<string, object?>
         {
-            ["x-queue-type"] = "classic", ["x-overflow"] = "drop-head", ["x-max-length-bytes"] = options.DeadLetterBytes,
+            ["x-queue-type"] = "classic", ["x-overflow"] = "drop-head", ["x-max-length"] = options.MaximumDeadLetters, ["x-max-length-bytes"] = options.DeadLetterBytes,
         };
         await channel.ExchangeDeclareAsync(DeadLetters, ExchangeType.Fanout, durable: true, cancellationToken: cancellationToken).ConfigureAwait(false);
         await DeclareAsync(channel, DeadLetters, arguments, cancellationToken).ConfigureAwait(false);
@@ -82,14 +82,23 @@ public sealed class RabbitMqTopology(RabbitMqOptions options)
         }
     }
 
-    private Dictionary<string, object?> Bounded(string limit, long value) => new()
+    private Dictionary<string, object?> Bounded(int messages, long? bytes = null)
     {
-        ["x-queue-type"] = options.QueueKind == QueueKind.Quorum ? "quorum" : "classic",
-        ["x-overflow"] = "reject-publish",
-        ["x-dead-letter-exchange"] = DeadLetters,
-        ["x-single-active-consumer"] = true,
-        [limit] = value,
-    };
+        var arguments = new Dictionary<string, object?>
+        {
+            ["x-queue-type"] = options.QueueKind == QueueKind.Quorum ? "quorum" : "classic",
+            ["x-overflow"] = "reject-publish",
+            ["x-dead-letter-exchange"] = DeadLetters,
+            ["x-single-active-consumer"] = true,
+            ["x-max-length"] = messages,
+        };
+        if (bytes is { } most)
+        {
+            arguments["x-max-length-bytes"] = most;
+        }
+
+        return arguments;
+    }
 
     private static async Task DeclareAsync(IChannel channel, string queue, Dictionary<string, object?> arguments, CancellationToken cancellationToken)
     {

@@ -27,7 +27,7 @@ public sealed class ActivationIngestTests
         using var stop = new CancellationTokenSource();
         var source = new StoppingSource(stop, opensBeforeStop: 2);
         await using var control = new InProcessControlPlane();
-        using var ingest = new ActivationIngest(options, directory, source, new MemoryCache(), new MemoryLedger(), control, _ => { }, NullLogger.Instance);
+        using var ingest = new ActivationIngest(options, directory, source, new MemoryCache(), new MemoryLedger(), control, new Refusals("run", control, NullLogger.Instance), _ => { });
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => ingest.RunAsync(stop.Token));
         Assert.Equal((2, 2), (source.Opened, source.Closed));
     }
