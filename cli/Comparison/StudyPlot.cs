@@ -7,7 +7,7 @@ using SplitFrozen.Comparison.Study;
 
 namespace SplitFrozen.Cli.Comparison;
 
-/// <summary>Draws the headline metric of all methods after each epoch, as means over the seeds.</summary>
+/// <summary>Draws the headline metric of all methods after each epoch, as means over the seeds, and has what other drawings of a study share.</summary>
 internal static class StudyPlot
 {
     private static readonly OxyColor[] s_colours =
@@ -19,47 +19,66 @@ internal static class StudyPlot
     // The exporter has no fonts and measures text as in Helvetica; other fonts are wider, and the legend is cut at its edge.
     private const double RoomForWiderFonts = 32;
 
-    /// <summary>The SVG document for one task and partition.</summary>
+    /// <summary>The metric over epochs for one task and partition, as an SVG document.</summary>
     public static string Draw(TaskResult task, PartitionChoice partition)
     {
         var metric = task.Task.Metric;
-        var model = new PlotModel { Title = $"{task.Task.Spec.Name}, {partition.Text}", Background = OxyColors.White, PlotAreaBorderColor = OxyColors.LightGray };
+        var model = Empty($"{task.Task.Spec.Name}, {partition.Text}");
         model.Axes.Add(new LinearAxis { Position = AxisPosition.Bottom, Title = "epochs", MinimumMajorStep = 1, MinorStep = 1, MinimumPadding = 0.02, MaximumPadding = 0.02 });
-        model.Axes.Add(new LinearAxis
-        {
-            Position = AxisPosition.Left,
-            Title = $"held-out {metric}",
-            LabelFormatter = value => Quantity.Metric(metric, value),
-            MajorGridlineStyle = LineStyle.Solid,
-            MajorGridlineColor = OxyColors.WhiteSmoke,
-            MinimumPadding = 0.06,
-            MaximumPadding = 0.06,
-            AxisTitleDistance = RoomForWiderFonts,
-        });
-        model.Legends.Add(new Legend { LegendPlacement = LegendPlacement.Outside, LegendPosition = LegendPosition.RightTop, LegendLineSpacing = 6, LegendPadding = RoomForWiderFonts });
+        model.Axes.Add(MetricAxis(metric));
         foreach (var method in task.On(partition))
         {
-            model.Series.Add(Line(method, metric));
+            var kind = method.Choice.Method;
+            var line = Line(kind.Name(), kind, kind.HasClients() ? LineStyle.Solid : LineStyle.Dash);
+            line.Points.AddRange(Means(method, metric).Select(mean => new DataPoint(mean.Epoch, mean.Value)));
+            model.Series.Add(line);
         }
 
-        return new SvgExporter { Width = 860, Height = 400, UseVerticalTextAlignmentWorkaround = true }.ExportToString(model);
+        return Export(model);
     }
 
-    private static LineSeries Line(MethodCells method, string metric)
+    /// <summary>A plot with a title and a legend beside it.</summary>
+    internal static PlotModel Empty(string title)
     {
-        var colour = s_colours[(int)method.Choice.Method];
-        var line = new LineSeries
-        {
-            Title = method.Choice.Method.Name(),
-            Color = colour,
-            StrokeThickness = method.Choice.Method == MethodKind.SplitFrozen ? 2.5 : 1.5,
-            LineStyle = method.Choice.Method.HasClients() ? LineStyle.Solid : LineStyle.Dash,
-            MarkerType = MarkerType.Circle,
-            MarkerFill = colour,
-            MarkerSize = 3,
-        };
-        var points = method.Cells.SelectMany(cell => cell.Epochs).Where(epoch => epoch.Metrics.ContainsKey(metric)).GroupBy(epoch => epoch.Epoch).OrderBy(group => group.Key);
-        line.Points.AddRange(points.Select(group => new DataPoint(group.Key, group.Average(epoch => epoch.Metrics[metric]))));
-        return line;
+        var model = new PlotModel { Title = title, Background = OxyColors.White, PlotAreaBorderColor = OxyColors.LightGray };
+        model.Legends.Add(new Legend { LegendPlacement = LegendPlacement.Outside, LegendPosition = LegendPosition.RightTop, LegendLineSpacing = 6, LegendPadding = RoomForWiderFonts });
+        return model;
     }
+
+    /// <summary>The vertical axis of a metric.</summary>
+    internal static LinearAxis MetricAxis(string metric) => new()
+    {
+        Position = AxisPosition.Left,
+        Title = $"held-out {metric}",
+        LabelFormatter = value => Quantity.Metric(metric, value),
+        MajorGridlineStyle = LineStyle.Solid,
+        MajorGridlineColor = OxyColors.WhiteSmoke,
+        MinimumPadding = 0.06,
+        MaximumPadding = 0.06,
+        AxisTitleDistance = RoomForWiderFonts,
+    };
+
+    /// <summary>A method's line, without points.</summary>
+    internal static LineSeries Line(string title, MethodKind method, LineStyle style) => new()
+    {
+        Title = title,
+        Color = s_colours[(int)method],
+        StrokeThickness = method == MethodKind.SplitFrozen ? 2.5 : 1.5,
+        LineStyle = style,
+        MarkerType = MarkerType.Circle,
+        MarkerFill = s_colours[(int)method],
+        MarkerSize = 3,
+    };
+
+    /// <summary>Means of a metric over the seeds, before training and after each epoch.</summary>
+    internal static IEnumerable<(int Epoch, double Value)> Means(MethodCells method, string metric) => method.Cells
+        .SelectMany(cell => cell.Epochs)
+        .Where(epoch => epoch.Metrics.ContainsKey(metric))
+        .GroupBy(epoch => epoch.Epoch)
+        .OrderBy(group => group.Key)
+        .Select(group => (group.Key, group.Average(epoch => epoch.Metrics[metric])));
+
+    /// <summary>The SVG document.</summary>
+    internal static string Export(PlotModel model, double height = 400) =>
+        new SvgExporter { Width = 860, Height = height, UseVerticalTextAlignmentWorkaround = true }.ExportToString(model);
 }

@@ -15,7 +15,7 @@ internal static class StudyReport
     /// <summary>The sections in their order.</summary>
     /// <param name="command">The exact command.</param>
     public static IReadOnlyList<IStudySection> Sections(string command) =>
-        [new SetupSection(command), new AccuracySection(), new IndependenceSection(), new WorkSection(), new LearningRateSection()];
+        [new SetupSection(command), new AccuracySection(), new IndependenceSection(), new WorkSection(), new FleetSection(), new LearningRateSection()];
 
     /// <summary>The whole report.</summary>
     public static ReportDocument Write(StudyResult study, IEnumerable<IStudySection> sections) => new([.. sections.SelectMany(section => section.Write(study))]);

@@ -25,7 +25,7 @@ public sealed class ImportArrowTests
         ["services/trainer"] = ["engine/training", .. Infrastructure],
         ["comparison/fleet"] = ["engine/models", "contracts"],
         ["comparison/leakage"] = ["engine/models", "engine/tasks"],
-        ["cli"] = ["comparison/leakage", "comparison/study", "services/device-worker", "services/coordinator", "services/trainer"],
+        ["cli"] = ["comparison/fleet", "comparison/leakage", "comparison/study", "services/device-worker", "services/coordinator", "services/trainer"],
         ["bench"] =
         [
             "comparison/fleet", "engine/training", "cli", "services/device-worker", "services/coordinator", "services/trainer", .. Infrastructure, "tests/servers",

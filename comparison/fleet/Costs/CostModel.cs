@@ -116,7 +116,7 @@ public sealed class CostModel
         var (forward, backward) = Device(FineTuningMethod.SplitFrozen, client, epochs);
         var cut = _workload.Cut(client);
         var up = _sizes.Messages([.. _workload.Clients[client]], size => size).Sum(message => _sizes.Activations(message, cut));
-        return new ClientCost(forward, backward, epochs * up, 0, _memory.Frozen(client, cut));
+        return new ClientCost(forward, backward, epochs * up, 0, epochs == 0 ? default : _memory.Frozen(client, cut));
     }
 
     private ClientCost Centralised(int client) => new(0, 0, _sizes.RawSamples(_workload.Clients[client]), 0, default);

@@ -45,6 +45,10 @@ public sealed class CompareCommandTests : IDisposable
         Assert.Contains("| tiny, classes:1 | 1 | 1 | 0 |", report, StringComparison.Ordinal);
         Assert.Contains(" ←", report, StringComparison.Ordinal);
         Assert.Contains("](tiny-classes-1.svg)", report, StringComparison.Ordinal);
+        Assert.Matches(@"\| 1 \| [\d.]+ % \| [\d.]+ % \| 100\.0 % \|", report);
+        Assert.Matches(@"\| classes:1, SplitFrozen, second run \| 0 \| 100\.0 % \| 0 B \| 0 B \| 0 B \| ", report);
+        Assert.Contains("](tiny-cost.svg)", report, StringComparison.Ordinal);
+        Assert.Contains("](tiny-classes-1-time.svg)", report, StringComparison.Ordinal);
         Assert.Equal("svg", XDocument.Parse(await File.ReadAllTextAsync(_work.At("study/tiny-classes-1.svg"), TestContext.Current.CancellationToken)).Root!.Name.LocalName);
     }
 
@@ -55,7 +59,7 @@ public sealed class CompareCommandTests : IDisposable
 
         var page = await File.ReadAllTextAsync(_work.At("study/report.html"), TestContext.Current.CancellationToken);
         var root = XDocument.Parse(page["<!DOCTYPE html>".Length..].Replace("<meta charset=\"utf-8\">", "", StringComparison.Ordinal)).Root!;
-        Assert.Equal(2, root.Descendants().Count(element => element.Name.LocalName == "svg"));
+        Assert.Equal(5, root.Descendants().Count(element => element.Name.LocalName == "svg"));
         Assert.DoesNotContain(root.Descendants().Attributes(), attribute => attribute.Name.LocalName is "src" or "href");
     }
 
