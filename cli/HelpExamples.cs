@@ -56,6 +56,11 @@ internal static class HelpExamples
             "splitfrozen leakage samples/demo.yaml",
             "splitfrozen leakage samples/sst2.yaml --cuts 0,2,4 --wire f16,int8 --samples 50 --json",
         ],
+        ["schedule"] =
+        [
+            "splitfrozen schedule --stages 4 --micro-batches 8 --kind zb",
+            "splitfrozen schedule --stages 2 --micro-batches 6 --kind 1f1b --devices 1 --costs 1,1.2,0.05 --svg timeline.svg",
+        ],
         ["submit"] =
         [
             "splitfrozen submit samples/demo.yaml --watch",

@@ -32,6 +32,7 @@ internal static class SplitFrozenCommand
             ConvertCommand.Create(context),
             GenerateCommand.Create(context),
             LeakageCommand.Create(context),
+            ScheduleCommand.Create(context),
         };
         foreach (var command in RemoteCommands.Create(context))
         {

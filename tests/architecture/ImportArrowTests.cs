@@ -10,6 +10,7 @@ public sealed class ImportArrowTests
     {
         ["contracts"] = [],
         ["engine/torch"] = [],
+        ["engine/pipelining"] = [],
         ["engine/tokenizers"] = [],
         ["engine/models"] = ["engine/torch", "contracts"],
         ["engine/tasks"] = ["engine/tokenizers", "contracts"],
@@ -25,7 +26,7 @@ public sealed class ImportArrowTests
         ["services/trainer"] = ["engine/training", .. Infrastructure],
         ["comparison/fleet"] = ["engine/models", "contracts"],
         ["comparison/leakage"] = ["engine/models", "engine/tasks"],
-        ["cli"] = ["comparison/fleet", "comparison/leakage", "comparison/study", "services/device-worker", "services/coordinator", "services/trainer"],
+        ["cli"] = ["engine/pipelining", "comparison/fleet", "comparison/leakage", "comparison/study", "services/device-worker", "services/coordinator", "services/trainer"],
         ["bench"] =
         [
             "comparison/fleet", "engine/training", "cli", "services/device-worker", "services/coordinator", "services/trainer", .. Infrastructure, "tests/servers",
