@@ -14,8 +14,8 @@ internal sealed class ScheduleCommand
 
     private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    private static readonly (string Name, ScheduleKind Kind)[] s_kinds =
-        [("gpipe", ScheduleKind.GPipe), ("1f1b", ScheduleKind.OneForwardOneBackward), ("zb", ScheduleKind.ZeroBubble)];
+    private static readonly (string Name, PipelineScheduleKind Kind)[] s_kinds =
+        [("gpipe", PipelineScheduleKind.GPipe), ("1f1b", PipelineScheduleKind.OneForwardOneBackward), ("zb", PipelineScheduleKind.ZeroBubble)];
 
     private readonly Option<string> _kind = new("--kind") { Description = "gpipe, 1f1b or zb (zero-bubble, ZB-H1).", HelpName = "KIND", DefaultValueFactory = _ => "zb" };
     private readonly Option<int> _stages = new("--stages") { Description = "Stages that train.", HelpName = "P", DefaultValueFactory = _ => 4 };

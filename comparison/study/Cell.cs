@@ -70,7 +70,7 @@ public sealed record CellIdentity(
     int? AveragingInterval, int? LocalEpochs)
 {
     /// <summary>Version of the methods as they are.</summary>
-    public const int CurrentVersion = 1;
+    public const int CurrentVersion = 2;
 
     /// <summary>Hash over the identity, 32 hexadecimal digits.</summary>
     public string Hash() => Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(this, StudyJson.Default.CellIdentity)))[..32];

@@ -7,7 +7,8 @@ namespace SplitFrozen.Models;
 
 /// <summary>
 /// The server's part of the model: the blocks <c>[LowestCut, L)</c>, the final norm and the head. Blocks below the boundary F
-/// are frozen and bring the samples of devices with a lower cut up to F (catch-up); those above it train. Not thread-safe.
+/// are frozen and bring the samples of devices with a lower cut up to F (catch-up); those above it train. Or a stage of it, which ends
+/// below the head (<see cref="UpperModelOptions.End"/>). Not thread-safe.
 /// </summary>
 public sealed class UpperModel : IDisposable
 {
@@ -18,8 +19,7 @@ public sealed class UpperModel : IDisposable
     private readonly Embedding? _embedding;
     private readonly TransformerBlock[] _frozen;
     private readonly TrainedStack _trained;
-    private readonly Norm _finalNorm;
-    private readonly OutputHead _head;
+    private readonly Top? _top;
     private readonly IReadOnlyList<LinearLayer> _adapted;
 
     private UpperModel(ModelFolder folder, UpperModelOptions options, List<IDisposable> made)
@@ -51,10 +51,14 @@ public sealed class UpperModel : IDisposable
         _frozen = BlockStack.Make(frozen, _config, _rotary, options.LowestCut, options.Boundary);
         made.AddRange(_frozen);
         _trained = Own(new TrainedStack(
-            BlockStack.Make(trained, _config, _rotary, options.Boundary, _config.Layers), needInput: options.GradientAtBoundary || options.TrainAllWeights));
+            BlockStack.Make(trained, _config, _rotary, options.Boundary, options.End ?? _config.Layers), needInput: options.GradientAtBoundary || options.TrainAllWeights));
         _adapted = trained.Adapted;
-        _finalNorm = Own(trained.Norm(_config.Family == ModelFamily.Gpt2 ? "ln_f" : "norm"));
-        _head = Own(new OutputHead(HeadWeight(folder, trained), keepLogits: options.Head == HeadKind.Classification));
+        if ((options.End ?? _config.Layers) == _config.Layers)
+        {
+            var norm = Own(trained.Norm(_config.Family == ModelFamily.Gpt2 ? "ln_f" : "norm"));
+            _top = new Top(norm, Own(new OutputHead(HeadWeight(folder, trained), keepLogits: options.Head == HeadKind.Classification)));
+        }
+
         _store.Seal();
     }
 
@@ -114,10 +118,13 @@ public sealed class UpperModel : IDisposable
         return BlockStack.Run(blocks, Own(hidden), layout).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Computes loss and correct predictions; in training, also saves what <see cref="ForwardPass.BackwardInput"/> needs.</summary>
+    /// <summary>
+    /// Computes loss and correct predictions, or the hidden states at the end of a stage without a head; in training, also saves what the
+    /// backward pass needs.
+    /// </summary>
     /// <param name="hidden">Hidden states <c>[ΣT, H]</c> at the boundary F; not kept beyond the pass.</param>
     /// <param name="layout">Lengths of the sequences; must live as long as the pass.</param>
-    /// <param name="labels">One class per sequence, or for every token the id that should follow it, −100 where it does not count.</param>
+    /// <param name="labels">One class per sequence, or for every token the id that should follow it, −100 where it does not count. Not looked at without a head.</param>
     /// <param name="dropoutSeed">Seed of the adapters' dropout; the same seed draws the same masks.</param>
     /// <param name="training">Whether dropout applies and a backward pass will follow.</param>
     /// <exception cref="ArgumentException">Shapes do not fit each other, or a label is out of range.</exception>
@@ -156,8 +163,8 @@ public sealed class UpperModel : IDisposable
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var rows = _options.Head == HeadKind.Classification ? layout.LastRows : null;
-        var top = _trained.Forward(Own(hidden), new BlockContext(layout, null, rows), tapes: null);
-        return _head.Logits(_finalNorm.Forward(top, tape: null)).MoveToOuterDisposeScope();
+        var states = _trained.Forward(Own(hidden), new BlockContext(layout, null, rows), tapes: null);
+        return Head.Layer.Logits(Head.Norm.Forward(states, tape: null)).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -189,8 +196,8 @@ public sealed class UpperModel : IDisposable
         Array.ForEach(_frozen, block => block.Dispose());
         _trained.Dispose();
         _embedding?.Dispose();
-        _finalNorm.Dispose();
-        _head.Dispose();
+        _top?.Norm.Dispose();
+        _top?.Layer.Dispose();
         _rotary?.Dispose();
         _store.Dispose();
     }
@@ -205,22 +212,35 @@ public sealed class UpperModel : IDisposable
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         TransformerBlock[] blocks = [.. _frozen.AsSpan(fromCut - _options.LowestCut), .. _trained.Blocks];
-        var top = BlockStack.Run(blocks, Own(hidden), layout, caches);
-        return _head.Logits(_finalNorm.Forward(top.narrow(0, layout.Tokens - 1, 1), tape: null)).MoveToOuterDisposeScope();
+        var states = BlockStack.Run(blocks, Own(hidden), layout, caches);
+        return Head.Layer.Logits(Head.Norm.Forward(states.narrow(0, layout.Tokens - 1, 1), tape: null)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The B half of a pass; called once by the pass.</summary>
+    /// <summary>The B half of a pass, from the loss; called once by the pass.</summary>
     internal void BackwardInput(ForwardPass pass, double lossScale, WeightGradients deferred)
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        var dRows = _head.Backward(pass.Head, lossScale, deferred);
-        if (!_trained.NeedsGradient && !_finalNorm.Trains)
+        var dRows = Head.Layer.Backward(pass.Head!, lossScale, deferred);
+        if (_trained.NeedsGradient || Head.Norm.Trains)
         {
-            return;
+            BackwardBlocks(pass, Head.Norm.Backward(dRows, pass.Tapes[^1], deferred), deferred);
         }
+    }
 
-        var gradient = _trained.Backward(_finalNorm.Backward(dRows, pass.Tapes[^1], deferred), pass.Context, pass.Tapes, deferred);
+    /// <summary>The B half of a pass, from the gradient of the hidden states that it ended in; called once by the pass.</summary>
+    internal void BackwardInput(ForwardPass pass, Tensor gradient, WeightGradients deferred)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        BackwardBlocks(pass, gradient.to(_options.Compute, copy: true).contiguous(), deferred);
+    }
+
+    private Top Head => _top ?? throw new InvalidOperationException($"The stage ends at block {_options.End} of {_config.Layers}: it has no head.");
+
+    private void BackwardBlocks(ForwardPass pass, Tensor output, WeightGradients deferred)
+    {
+        var gradient = _trained.Backward(output, pass.Context, pass.Tapes, deferred);
         if (_embedding is not null)
         {
             _embedding.Backward(gradient!, pass.PackedTokens!, pass.Context.Layout, deferred);
@@ -273,19 +293,24 @@ public sealed class UpperModel : IDisposable
 
     private ForwardPass Pass(Tensor x, SequenceLayout layout, int[] labels, ulong dropoutSeed, bool training, int[]? packedTokens)
     {
-        var (rows, targets) = HeadRows.Choose(_options, _config, layout, labels);
+        var (rows, targets) = _top is null ? (null, []) : HeadRows.Choose(_options, _config, layout, labels);
         var context = new BlockContext(layout, Dropout.For(_options.Lora, dropoutSeed, training), rows?.DetachFromDisposeScope());
         var tapes = training ? new List<Tape>() : null;
         try
         {
-            var top = _trained.Forward(x, context, tapes);
+            var states = _trained.Forward(x, context, tapes);
+            if (_top is not { } top)
+            {
+                return new ForwardPass(this, context, tapes ?? [], states.DetachFromDisposeScope());
+            }
+
             var tape = training ? new Tape() : null;
             if (tape is not null)
             {
                 tapes!.Add(tape);
             }
 
-            var head = _head.Forward(_finalNorm.Forward(top, tape), targets, training);
+            var head = top.Layer.Forward(top.Norm.Forward(states, tape), targets, training);
             return new ForwardPass(this, context, tapes ?? [], head, targets.Length, packedTokens);
         }
         catch
@@ -311,4 +336,7 @@ public sealed class UpperModel : IDisposable
                 $"Hidden states have shape [{string.Join(", ", hidden.shape)}]; layout and model ask for [{layout.Tokens}, {_config.Width}].", nameof(hidden));
         }
     }
+
+    /// <summary>What lies above the last block.</summary>
+    private sealed record Top(Norm Norm, OutputHead Layer);
 }

@@ -21,6 +21,12 @@ public sealed record UpperModelOptions
     /// <summary>First block that trains, F, up to L (then only a classification head trains).</summary>
     public required int Boundary { get; init; }
 
+    /// <summary>
+    /// End of the trained blocks, above <see cref="Boundary"/>; null for L. Below L the model is a stage of a pipeline: it has neither final norm nor
+    /// head, and a pass through it ends in hidden states.
+    /// </summary>
+    public int? End { get; init; }
+
     /// <summary>What is predicted.</summary>
     public required HeadKind Head { get; init; }
 
@@ -53,11 +59,13 @@ public sealed record UpperModelOptions
     {
         Require(LowestCut >= 0 && LowestCut <= Boundary, nameof(LowestCut), $"{LowestCut} must lie in 0..Boundary = {Boundary}");
         Require(Boundary <= config.Layers, nameof(Boundary), $"{Boundary} is beyond the model's {config.Layers} blocks");
+        Require(End is null || (End > Boundary && End <= config.Layers), nameof(End), $"{End} must lie in {Boundary + 1}..{config.Layers}");
+        Require(End is null || End == config.Layers || Lora is not null, nameof(Lora), "must be given for a stage that ends below the head: nothing else trains there");
         Require(Head != HeadKind.Classification || Classes >= 2, nameof(Classes), $"{Classes} must be at least 2");
         Require(Compute is ScalarType.Float32 or ScalarType.Float64, nameof(Compute), $"{Compute} must be Float32 or Float64");
         Require(
-            !TrainAllWeights || (Head == HeadKind.LanguageModel && Boundary == 0 && Lora is null),
-            nameof(TrainAllWeights), "needs a language-model head, a boundary of 0 and no adapters");
+            !TrainAllWeights || (Head == HeadKind.LanguageModel && Boundary == 0 && Lora is null && End is null),
+            nameof(TrainAllWeights), "needs a language-model head, a boundary of 0, all blocks and no adapters");
         if (Lora is not null)
         {
             ValidateLora(Lora, config.Family);

@@ -11,12 +11,12 @@ public static class Bubble
     /// <param name="stages">Stages p.</param>
     /// <param name="microBatches">Micro-batches m.</param>
     /// <param name="cost">Cost of a micro-batch on every stage.</param>
-    public static double Time(ScheduleKind kind, int stages, int microBatches, StageCost cost) => kind == ScheduleKind.ZeroBubble
+    public static double Time(PipelineScheduleKind kind, int stages, int microBatches, StageCost cost) => kind == PipelineScheduleKind.ZeroBubble
         ? ((stages - 1) * (cost.Forward + cost.BackwardInput - cost.BackwardWeight)) + (Math.Max(0, stages - microBatches) * cost.BackwardWeight)
         : (stages - 1) * cost.Total;
 
     /// <summary>The bubble as a share of the step: waiting over waiting and working.</summary>
-    public static double Share(ScheduleKind kind, int stages, int microBatches, StageCost cost)
+    public static double Share(PipelineScheduleKind kind, int stages, int microBatches, StageCost cost)
     {
         var time = Time(kind, stages, microBatches, cost);
         return time / (time + (microBatches * cost.Total));

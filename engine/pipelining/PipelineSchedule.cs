@@ -1,7 +1,7 @@
 namespace SplitFrozen.Pipelining;
 
 /// <summary>How forward and backward of a step's micro-batches are interleaved over the stages.</summary>
-public enum ScheduleKind
+public enum PipelineScheduleKind
 {
     /// <summary>GPipe (arXiv 1811.06965): all forwards, then all backwards.</summary>
     GPipe,
@@ -17,7 +17,7 @@ public enum ScheduleKind
 /// <param name="Kind">The schedule.</param>
 /// <param name="Stages">Stages that train, at least 1.</param>
 /// <param name="MicroBatches">Micro-batches of a step, at least 1.</param>
-public sealed record ScheduleRequest(ScheduleKind Kind, int Stages, int MicroBatches)
+public sealed record ScheduleRequest(PipelineScheduleKind Kind, int Stages, int MicroBatches)
 {
     /// <summary>Stages before the trained ones that run forward only and keep nothing: live devices.</summary>
     public int ForwardStages { get; init; }
@@ -69,9 +69,9 @@ public sealed record PipelineSchedule(ScheduleRequest Request, IReadOnlyList<IRe
 
     private static IEnumerable<PipelineAction> Trained(ScheduleRequest request, int stage) => request.Kind switch
     {
-        ScheduleKind.GPipe => Forwards(0, request.MicroBatches)
+        PipelineScheduleKind.GPipe => Forwards(0, request.MicroBatches)
             .Concat(Enumerable.Range(0, request.MicroBatches).Select(batch => new PipelineAction(ActionKind.Backward, batch))),
-        ScheduleKind.OneForwardOneBackward => Interleaved(request, Ahead(request, stage), putOff: null),
+        PipelineScheduleKind.OneForwardOneBackward => Interleaved(request, Ahead(request, stage), putOff: null),
         _ => Interleaved(request, Ahead(request, stage), Math.Min(stage, (request.MemoryLimit ?? int.MaxValue) - Ahead(request, stage))),
     };
 
@@ -118,7 +118,7 @@ public sealed record PipelineSchedule(ScheduleRequest Request, IReadOnlyList<IRe
         { ForwardStages: < 0 } => $"{request.ForwardStages} forward stages; at least 0 are possible",
         { MicroBatches: < 1 } => $"{request.MicroBatches} micro-batches; at least 1 is needed",
         { MemoryLimit: < 1 } => $"a memory limit of {request.MemoryLimit} micro-batches; at least 1 is needed",
-        { Kind: ScheduleKind.GPipe } when request.MicroBatches > (request.MemoryLimit ?? int.MaxValue) =>
+        { Kind: PipelineScheduleKind.GPipe } when request.MicroBatches > (request.MemoryLimit ?? int.MaxValue) =>
             $"GPipe holds all {request.MicroBatches} micro-batches, and the memory limit is {request.MemoryLimit}; take fewer micro-batches or another schedule",
         _ => null,
     };

@@ -14,7 +14,7 @@ public sealed class ImportArrowTests
         ["engine/tokenizers"] = [],
         ["engine/models"] = ["engine/torch", "contracts"],
         ["engine/tasks"] = ["engine/tokenizers", "contracts"],
-        ["engine/training"] = ["engine/models", "engine/tasks"],
+        ["engine/training"] = ["engine/models", "engine/tasks", "engine/pipelining"],
         ["comparison/methods"] = ["engine/training"],
         ["comparison/study"] = ["comparison/methods"],
         ["infrastructure/messaging"] = ["contracts"],

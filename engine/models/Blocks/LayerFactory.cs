@@ -64,6 +64,6 @@ internal sealed class LayerFactory(ModelFolder folder, ScalarType type)
         var name = $"{path}.lora_A.weight";
         var a = Store.Add(name, Operations.Adapter.InitialA(Seed, name, Lora.Rank, inWidth, type));
         var b = Store.Add($"{path}.lora_B.weight", zeros([outWidth, Lora.Rank], type));
-        return new Adapter(a, b, Lora.Scale, _adapted.Count);
+        return new Adapter(a, b, Lora.Scale);
     }
 }

@@ -7,12 +7,12 @@ namespace SplitFrozen.Models.Operations;
 /// The low-rank branch of one linear layer: <c>y += scale · (x Aᵀ) Bᵀ</c>, A <c>[r, in]</c>, B <c>[out, r]</c>; in training x is
 /// dropped out first.
 /// </summary>
-internal sealed class Adapter(Parameter a, Parameter b, double scale, int ordinal)
+internal sealed class Adapter(Parameter a, Parameter b, double scale)
 {
     /// <summary>Adds the branch to y <c>[n, out]</c> in place; x is <c>[n, in]</c>.</summary>
     internal void Forward(Tensor x, Tensor y, Tape? tape, Dropout? dropout)
     {
-        var mask = dropout?.Mask(x, ordinal);
+        var mask = dropout?.Mask(x, a.Name);
         var input = mask is null ? x : x * mask;
         var low = input.mm(a.Value.t()).mul_(scale);
         _ = y.addmm_(low, b.Value.t(), beta: 1, alpha: 1);

@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 namespace SplitFrozen.Models.Operations;
 
 /// <summary>
-/// Masks for the adapters' dropout. Every layer draws from its own generator, seeded by the pass's seed and the layer's
-/// ordinal, so a resumed step draws the same masks.
+/// Masks for the adapters' dropout. Every adapter draws from its own generator, seeded by the pass's seed and the adapter's name, so a
+/// resumed step draws the same masks, and so does a stage that holds some of the blocks.
 /// </summary>
 internal sealed class Dropout(ulong seed, double probability)
 {
     /// <summary>A mask of x's shape: 0 with the given probability, else 1 / (1 − probability).</summary>
-    internal Tensor Mask(Tensor x, int layer)
+    internal Tensor Mask(Tensor x, string adapter)
     {
-        var layerSeed = SeededRandom.ForStream(seed, "dropout", (ulong)layer).NextUInt64();
+        var layerSeed = SeededRandom.ForStream(seed, $"dropout {adapter}").NextUInt64();
         using var generator = new Generator(layerSeed);
         return empty_like(x).bernoulli_(1 - probability, generator).div_(1 - probability);
     }

@@ -59,10 +59,32 @@ public sealed class AdamW : IDisposable
     /// <summary>Number of trained elements.</summary>
     public long Elements => _parameters.Sum(parameter => parameter.Value.NumberOfElements);
 
-    /// <summary>Scales the gradients down to a global norm; see <see cref="GradientClipping.Clip"/>.</summary>
+    /// <summary>Sum of the squares of each parameter's gradient, in the order of the buffer.</summary>
+    public double[] GradientSquares() => Array.ConvertAll(_parameters, parameter =>
+    {
+        using var gradient = Slice(_gradients, parameter.Value);
+        return GradientClipping.Squares(gradient);
+    });
+
+    /// <summary>Scales the gradients down to a global norm, where they are all that there are; see <see cref="GradientClipping"/>.</summary>
     /// <param name="maximumNorm">Largest norm; 0 turns clipping off.</param>
-    /// <returns>The norm before clipping.</returns>
-    public double ClipGradients(double maximumNorm) => GradientClipping.Clip(_gradients, maximumNorm);
+    /// <returns>The norm before clipping; not finite when a gradient is not, and then nothing is scaled.</returns>
+    public double ClipGradients(double maximumNorm)
+    {
+        var norm = GradientClipping.Norm(GradientSquares());
+        ScaleGradients(GradientClipping.Scale(norm, maximumNorm));
+        return norm;
+    }
+
+    /// <summary>Multiplies all gradients.</summary>
+    public void ScaleGradients(double factor)
+    {
+        if (factor != 1)
+        {
+            using var frozen = no_grad();
+            _ = _gradients.mul_(factor);
+        }
+    }
 
     /// <summary>One update with the accumulated gradients, which are zero afterwards.</summary>
     /// <param name="learningRate">Learning rate of this step, at least 0.</param>

@@ -5,11 +5,11 @@ public sealed class ScheduleGridTests
 {
     private static readonly StageCost[] s_costs = [StageCost.Unit, new(1, 1.2, 0.05), new(1, 0.8, 0.5), new(0.5, 1, 0)];
 
-    public static TheoryData<ScheduleKind> Kinds => [.. Enum.GetValues<ScheduleKind>()];
+    public static TheoryData<PipelineScheduleKind> Kinds => [.. Enum.GetValues<PipelineScheduleKind>()];
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void EveryStage_DoesEveryPassOnce_ForwardBeforeBackwardBeforeWeights(ScheduleKind kind) => OverGrid(kind, schedule =>
+    public void EveryStage_DoesEveryPassOnce_ForwardBeforeBackwardBeforeWeights(PipelineScheduleKind kind) => OverGrid(kind, schedule =>
     {
         foreach (var stage in Trained(schedule))
         {
@@ -17,7 +17,7 @@ public sealed class ScheduleGridTests
             for (var batch = 0; batch < schedule.Request.MicroBatches; batch++)
             {
                 var forward = position[new PipelineAction(ActionKind.Forward, batch)];
-                if (kind == ScheduleKind.ZeroBubble)
+                if (kind == PipelineScheduleKind.ZeroBubble)
                 {
                     Assert.True(forward < position[new PipelineAction(ActionKind.BackwardInput, batch)]);
                     Assert.True(position[new PipelineAction(ActionKind.BackwardInput, batch)] < position[new PipelineAction(ActionKind.BackwardWeight, batch)]);
@@ -28,7 +28,7 @@ public sealed class ScheduleGridTests
                 }
             }
 
-            Assert.Equal(schedule.Request.MicroBatches * (kind == ScheduleKind.ZeroBubble ? 3 : 2), stage.Count);
+            Assert.Equal(schedule.Request.MicroBatches * (kind == PipelineScheduleKind.ZeroBubble ? 3 : 2), stage.Count);
 
             // Gradients are summed in one order, whatever the schedule: the bits of the sum do not depend on it.
             foreach (var pass in stage.GroupBy(action => action.Kind))
@@ -40,7 +40,7 @@ public sealed class ScheduleGridTests
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void Timeline_OfAnyCosts_EndsWithoutDeadlock(ScheduleKind kind) => OverGrid(kind, schedule =>
+    public void Timeline_OfAnyCosts_EndsWithoutDeadlock(PipelineScheduleKind kind) => OverGrid(kind, schedule =>
     {
         foreach (var cost in s_costs)
         {
@@ -52,7 +52,7 @@ public sealed class ScheduleGridTests
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void Bubble_OfEqualStages_IsThatOfTheFormula(ScheduleKind kind) => OverGrid(kind, schedule =>
+    public void Bubble_OfEqualStages_IsThatOfTheFormula(PipelineScheduleKind kind) => OverGrid(kind, schedule =>
     {
         foreach (var cost in s_costs.Where(cost => cost.BackwardWeight <= Math.Min(cost.Forward, cost.BackwardInput)))
         {
@@ -69,12 +69,12 @@ public sealed class ScheduleGridTests
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void MemoryInFlight_StaysWithinTheSchedulesOwnBound(ScheduleKind kind) => OverGrid(kind, schedule =>
+    public void MemoryInFlight_StaysWithinTheSchedulesOwnBound(PipelineScheduleKind kind) => OverGrid(kind, schedule =>
     {
         var (stages, batches, devices) = (schedule.Request.Stages, schedule.Request.MicroBatches, schedule.Request.ForwardStages);
         for (var stage = 0; stage < stages; stage++)
         {
-            var bound = kind switch { ScheduleKind.GPipe => batches, ScheduleKind.OneForwardOneBackward => stages - stage, _ => stages };
+            var bound = kind switch { PipelineScheduleKind.GPipe => batches, PipelineScheduleKind.OneForwardOneBackward => stages - stage, _ => stages };
             Assert.InRange(schedule.MostInFlight(devices + stage), 1, bound);
         }
 
@@ -82,9 +82,9 @@ public sealed class ScheduleGridTests
     });
 
     [Theory]
-    [InlineData(ScheduleKind.OneForwardOneBackward)]
-    [InlineData(ScheduleKind.ZeroBubble)]
-    public void MemoryLimit_IsKept_AndNothingIsLost(ScheduleKind kind)
+    [InlineData(PipelineScheduleKind.OneForwardOneBackward)]
+    [InlineData(PipelineScheduleKind.ZeroBubble)]
+    public void MemoryLimit_IsKept_AndNothingIsLost(PipelineScheduleKind kind)
     {
         for (var limit = 1; limit <= 8; limit++)
         {
@@ -99,7 +99,7 @@ public sealed class ScheduleGridTests
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void CommunicationPass_PairsEverySendWithItsReceive(ScheduleKind kind) => OverGrid(kind, plain =>
+    public void CommunicationPass_PairsEverySendWithItsReceive(PipelineScheduleKind kind) => OverGrid(kind, plain =>
     {
         var schedule = CommunicationPass.Insert(plain);
         for (var stage = 0; stage + 1 < schedule.Stages.Count; stage++)
@@ -120,7 +120,7 @@ public sealed class ScheduleGridTests
     [Fact]
     public void Timeline_OfStagesThatWaitForEachOther_SaysWhichAndAtWhat()
     {
-        var good = PipelineSchedule.Create(new ScheduleRequest(ScheduleKind.GPipe, 2, 2));
+        var good = PipelineSchedule.Create(new ScheduleRequest(PipelineScheduleKind.GPipe, 2, 2));
         var bad = good with { Stages = [[.. good.Stages[0].Reverse()], good.Stages[1]] };
         var error = Assert.Throws<InvalidOperationException>(() => PipelineTimeline.Of(bad, [StageCost.Unit, StageCost.Unit]));
         Assert.Equal("Stage 0 waits for ever at BW1.", error.Message);
@@ -133,12 +133,12 @@ public sealed class ScheduleGridTests
     [InlineData(2, 8, 4, "GPipe holds all 8 micro-batches, and the memory limit is 4")]
     public void ImpossibleRequest_IsRefusedWithItsReason(int stages, int microBatches, int? limit, string reason) => Assert.Contains(
         reason,
-        Assert.Throws<ArgumentException>(() => PipelineSchedule.Create(new ScheduleRequest(ScheduleKind.GPipe, stages, microBatches) { MemoryLimit = limit })).Message,
+        Assert.Throws<ArgumentException>(() => PipelineSchedule.Create(new ScheduleRequest(PipelineScheduleKind.GPipe, stages, microBatches) { MemoryLimit = limit })).Message,
         StringComparison.Ordinal);
 
     private static IEnumerable<IReadOnlyList<PipelineAction>> Trained(PipelineSchedule schedule) => schedule.Stages.Skip(schedule.Request.ForwardStages);
 
-    private static void OverGrid(ScheduleKind kind, Action<PipelineSchedule> check, int? limit = null, int[]? forwardStages = null)
+    private static void OverGrid(PipelineScheduleKind kind, Action<PipelineSchedule> check, int? limit = null, int[]? forwardStages = null)
     {
         foreach (var devices in forwardStages ?? [0, 1, 2])
         {

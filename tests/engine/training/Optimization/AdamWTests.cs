@@ -136,9 +136,11 @@ public sealed class AdamWTests
     public void Clip_NormAboveTheMaximum_ScalesByTorchsFormula()
     {
         using var scope = NewDisposeScope();
-        var gradients = tensor(new[] { 3.0, 4.0 }, ScalarType.Float64);
-        Assert.Equal(5.0, GradientClipping.Clip(gradients, 1.0), 1e-15);
-        Assert.Equal(3.0 / (5.0 + 1e-6), gradients[0].item<double>(), 1e-15);
+        var flat = TwoParameters();
+        using var optimizer = flat.Optimizer(new AdamWOptions());
+        _ = flat.Gradients.copy_(tensor(new[] { 3.0, 4.0 }, ScalarType.Float64));
+        Assert.Equal(5.0, optimizer.ClipGradients(1.0), 1e-15);
+        Assert.Equal(3.0 / (5.0 + 1e-6), flat.Gradients[0].item<double>(), 1e-15);
     }
 
     [Theory]
@@ -147,10 +149,23 @@ public sealed class AdamWTests
     public void Clip_OffOrBelowTheMaximum_ChangesNothing(double maximum)
     {
         using var scope = NewDisposeScope();
-        var gradients = tensor(new[] { 3.0, 4.0 }, ScalarType.Float64);
-        GradientClipping.Clip(gradients, maximum);
-        Assert.Equal(4.0, gradients[1].item<double>());
+        var flat = TwoParameters();
+        using var optimizer = flat.Optimizer(new AdamWOptions());
+        _ = flat.Gradients.copy_(tensor(new[] { 3.0, 4.0 }, ScalarType.Float64));
+        Assert.Equal(5.0, optimizer.ClipGradients(maximum), 1e-15);
+        Assert.Equal(4.0, flat.Gradients[1].item<double>());
     }
+
+    [Fact]
+    public void Squares_OfFloats_AreThoseOfTheirDoublesToTheLastBits()
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(3);
+        var values = randn(1003);
+        Assert.Equal(values.to(ScalarType.Float64).square().sum().item<double>(), GradientClipping.Squares(values), 1e-9);
+    }
+
+    private static FlatTensors TwoParameters() => new(("p", ones(1, ScalarType.Float64)), ("q", ones(1, ScalarType.Float64)));
 
     private static (FlatTensors Ours, Tensor[] Theirs) TwinParameters()
     {

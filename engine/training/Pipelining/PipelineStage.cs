@@ -1,0 +1,237 @@
+using SplitFrozen.Contracts.Determinism;
+using SplitFrozen.Contracts.RunSpecification;
+using SplitFrozen.Models;
+using SplitFrozen.Pipelining;
+using SplitFrozen.Training.FineTuning;
+using SplitFrozen.Training.Optimization;
+using static TorchSharp.torch;
+
+namespace SplitFrozen.Training.Pipelining;
+
+/// <summary>A step as all stages know it.</summary>
+/// <param name="Step">The step, counted from 0.</param>
+/// <param name="MicroBatches">The samples of each micro-batch; only the first stage looks at their hidden states.</param>
+public sealed record PipelineStep(int Step, IReadOnlyList<TrainingSample[]> MicroBatches)
+{
+    /// <summary>Labels of the step that count.</summary>
+    public int CountedLabels { get; } = MicroBatches.Sum(MicroBatch.Count);
+}
+
+/// <summary>What the stage with the head saw of a step; zero for the others.</summary>
+/// <param name="Loss">Mean loss over all counted labels.</param>
+/// <param name="CorrectPredictions">Counted labels that had the largest logit.</param>
+public readonly record struct StageResult(double Loss, long CorrectPredictions);
+
+/// <summary>
+/// One stage of the trained blocks: runs the actions of a schedule, then updates its own parameters. Gradients are summed in the order of the
+/// micro-batches, as <see cref="FineTuner"/> sums them, so the bits do not depend on the number of stages or the schedule. Not
+/// thread-safe; runs on the calling thread, which should be a compute thread.
+/// </summary>
+public sealed class PipelineStage : IDisposable
+{
+    private readonly UpperModel _model;
+    private readonly ulong _seed;
+    private readonly IStageLink? _before;
+    private readonly IStageLink? _behind;
+    private readonly Dictionary<int, Flight> _flights = [];
+
+    /// <summary>Starts with moments of zero.</summary>
+    /// <param name="model">The stage's blocks: the lowest stage's begin at the boundary, the highest stage's have the head. Stays the caller's.</param>
+    /// <param name="spec">The optimiser.</param>
+    /// <param name="seed">Seed of the run, for dropout.</param>
+    /// <param name="before">The link to the stage before; null for the first.</param>
+    /// <param name="behind">The link to the stage behind; null for the last.</param>
+    public PipelineStage(UpperModel model, TrainingSpec spec, ulong seed, IStageLink? before, IStageLink? behind)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(spec);
+        (_model, _seed, _before, _behind) = (model, seed, before, behind);
+        Optimizer = new AdamW(
+            model.FlatValues, model.FlatGradients, [.. model.Parameters.Select(parameter => new TrainableTensor(parameter.Name, parameter.Value))], AdamWOptions.From(spec));
+    }
+
+    /// <summary>Parameters and moments of the stage.</summary>
+    public AdamW Optimizer { get; }
+
+    /// <summary>Runs the stage's actions for a step; gradients are summed, nothing is updated.</summary>
+    /// <param name="step">The step.</param>
+    /// <param name="actions">The stage's actions, with sends and receives.</param>
+    /// <param name="cancellationToken">Abandons the step while it waits for another stage.</param>
+    public StageResult Run(PipelineStep step, IReadOnlyList<PipelineAction> actions, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        ArgumentNullException.ThrowIfNull(actions);
+        var (loss, correct) = (0.0, 0L);
+        foreach (var action in actions)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            switch (action.Kind)
+            {
+                case ActionKind.ReceiveActivation:
+                    Begin(action.MicroBatch).Input = _before!.ReceiveActivation(action.MicroBatch, cancellationToken);
+                    break;
+                case ActionKind.Forward:
+                    var pass = Forward(step, action.MicroBatch);
+                    loss += pass.CountedLabels == 0 ? 0.0 : pass.Loss * Share(step, pass);
+                    correct += pass.CorrectPredictions;
+                    break;
+                case ActionKind.SendActivation:
+                    _behind!.SendActivation(action.MicroBatch, _flights[action.MicroBatch].Pass!.Output!);
+                    break;
+                case ActionKind.ReceiveGradient:
+                    _flights[action.MicroBatch].Gradient = _behind!.ReceiveGradient(action.MicroBatch, cancellationToken);
+                    break;
+                case ActionKind.BackwardInput:
+                    BackwardInput(step, action.MicroBatch);
+                    break;
+                case ActionKind.BackwardWeight:
+                    BackwardWeight(action.MicroBatch);
+                    break;
+                case ActionKind.Backward:
+                    BackwardInput(step, action.MicroBatch);
+                    BackwardWeight(action.MicroBatch);
+                    break;
+                case ActionKind.SendGradient:
+                    SendGradient(action.MicroBatch);
+                    break;
+            }
+        }
+
+        return new StageResult(loss, correct);
+    }
+
+    /// <summary>Scales the step's gradients, and updates the parameters.</summary>
+    /// <param name="scale">Factor from <see cref="GradientClipping.Scale"/> of all stages' norm.</param>
+    /// <param name="learningRate">Learning rate of the step.</param>
+    public void Update(double scale, double learningRate)
+    {
+        Optimizer.ScaleGradients(scale);
+        Optimizer.Step(learningRate);
+        ClearGradients();
+    }
+
+    /// <summary>Drops what a step has left: its micro-batches in flight and its gradients. The parameters are those of the step before.</summary>
+    public void Abandon()
+    {
+        foreach (var microBatch in _flights.Keys.ToArray())
+        {
+            End(microBatch);
+        }
+
+        Optimizer.ZeroGradients();
+        ClearGradients();
+    }
+
+    /// <summary>Frees the moments and what is in flight; the model stays.</summary>
+    public void Dispose()
+    {
+        Abandon();
+        Optimizer.Dispose();
+    }
+
+    private ForwardPass Forward(PipelineStep step, int microBatch)
+    {
+        var samples = step.MicroBatches[microBatch];
+        var seed = SeededRandom.ForStream(_seed, "dropout", (ulong)step.Step, (ulong)microBatch).NextUInt64();
+        int[] labels = [.. samples.SelectMany(sample => sample.Labels)];
+        if (_before is null)
+        {
+            using var batch = MicroBatch.Prepare(_model, samples);
+            Begin(microBatch).Input = batch.Hidden.alias().DetachFromDisposeScope();
+        }
+
+        var flight = _flights[microBatch];
+        flight.Layout = new SequenceLayout([.. samples.Select(sample => (int)sample.Hidden.shape[0])]);
+        flight.Pass = _model.Forward(flight.Input!, flight.Layout, labels, seed, training: true);
+        flight.Input!.Dispose();
+        flight.Input = null;
+        return flight.Pass;
+    }
+
+    private void BackwardInput(PipelineStep step, int microBatch)
+    {
+        var flight = _flights[microBatch];
+        if (_behind is null)
+        {
+            flight.Pass!.BackwardInput(Share(step, flight.Pass), flight.Deferred);
+        }
+        else if (flight.Gradient is { } gradient)
+        {
+            flight.Pass!.BackwardInput(gradient, flight.Deferred);
+            gradient.Dispose();
+            flight.Gradient = null;
+        }
+    }
+
+    private void BackwardWeight(int microBatch)
+    {
+        var flight = _flights[microBatch];
+        flight.Deferred.Run();
+        flight.IsSummed = true;
+        EndWhenDone(microBatch, flight);
+    }
+
+    private void SendGradient(int microBatch)
+    {
+        var flight = _flights[microBatch];
+        _before!.SendGradient(microBatch, flight.Pass!.HiddenGradient);
+        flight.IsSent = true;
+        EndWhenDone(microBatch, flight);
+    }
+
+    /// <summary>A micro-batch is over with its W and, where there is a stage before, its send: whichever comes last.</summary>
+    private void EndWhenDone(int microBatch, Flight flight)
+    {
+        if (flight.IsSummed && (flight.IsSent || _before is null))
+        {
+            End(microBatch);
+        }
+    }
+
+    private static double Share(PipelineStep step, ForwardPass pass) => step.CountedLabels == 0 ? 0.0 : (double)pass.CountedLabels / step.CountedLabels;
+
+    private Flight Begin(int microBatch) => _flights[microBatch] = new Flight();
+
+    private void End(int microBatch)
+    {
+        if (_flights.Remove(microBatch, out var flight))
+        {
+            flight.Dispose();
+        }
+    }
+
+    private void ClearGradients()
+    {
+        foreach (var parameter in _model.Parameters)
+        {
+            parameter.ClearGradient();
+        }
+    }
+
+    /// <summary>A micro-batch between its arrival and its W.</summary>
+    private sealed class Flight : IDisposable
+    {
+        public Tensor? Input { get; set; }
+
+        public SequenceLayout? Layout { get; set; }
+
+        public ForwardPass? Pass { get; set; }
+
+        public Tensor? Gradient { get; set; }
+
+        public bool IsSummed { get; set; }
+
+        public bool IsSent { get; set; }
+
+        public WeightGradients Deferred { get; } = new();
+
+        public void Dispose()
+        {
+            Input?.Dispose();
+            Gradient?.Dispose();
+            Deferred.Dispose();
+            Pass?.Dispose();
+            Layout?.Dispose();
+        }
+    }
+}

@@ -1,0 +1,183 @@
+using SplitFrozen.Contracts.RunSpecification;
+using SplitFrozen.Models;
+using SplitFrozen.Pipelining;
+using SplitFrozen.Training.FineTuning;
+using SplitFrozen.Training.Optimization;
+using SplitFrozen.Training.Pipelining;
+using static TorchSharp.torch;
+
+namespace SplitFrozen.Training.Tests.Pipelining;
+
+/// <summary>Training over stages gives the bits of training in one piece.</summary>
+public sealed class PipelinedFineTunerTests
+{
+    private const int Steps = 6;
+
+    private static readonly TrainingSpec s_spec = new()
+    {
+        LearningRate = 0.01, Schedule = "cosine", WarmupRatio = 0.2, BatchSize = 8, MicroBatch = 3, MaxGradientNorm = 0.5, WeightDecay = 0.01,
+    };
+
+    public static TheoryData<PipelineScheduleKind, int, HeadKind, ModelFamily> Cases
+    {
+        get
+        {
+            var cases = new TheoryData<PipelineScheduleKind, int, HeadKind, ModelFamily>();
+            foreach (var kind in Enum.GetValues<PipelineScheduleKind>())
+            {
+                foreach (var stages in new[] { 1, 2, 4 })
+                {
+                    cases.Add(kind, stages, HeadKind.Classification, ModelFamily.Gpt2);
+                    cases.Add(kind, stages, HeadKind.LanguageModel, ModelFamily.Llama);
+                }
+            }
+
+            return cases;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public async Task Train_OverStages_GivesTheBitsOfOnePiece(PipelineScheduleKind kind, int stages, HeadKind head, ModelFamily family)
+    {
+        using var work = new Work(boundary: 0, head, family, cuts: [0]);
+        var expected = work.TrainInOnePiece(s_spec);
+        var actual = await work.TrainOverStagesAsync(s_spec, kind, StagePartition.Balanced(0, [1, 1, 1, 1], stages));
+        AssertSame(expected, actual);
+    }
+
+    [Fact]
+    public async Task Train_LowerCuts_AreCaughtUpByTheFirstStage()
+    {
+        using var work = new Work(boundary: 1, HeadKind.Classification, ModelFamily.Gpt2, cuts: [0, 1]);
+        AssertSame(work.TrainInOnePiece(s_spec), await work.TrainOverStagesAsync(s_spec, PipelineScheduleKind.ZeroBubble, [1, 2, 4]));
+    }
+
+    [Fact]
+    public async Task Train_MicroBatchWithoutLabels_SendsNothingDown()
+    {
+        using var work = new Work(boundary: 0, HeadKind.LanguageModel, ModelFamily.Llama, cuts: [0]);
+        Array.Fill(work.Samples[4].Labels, -100);
+        var spec = s_spec with { MicroBatch = 1 };
+        AssertSame(work.TrainInOnePiece(spec), await work.TrainOverStagesAsync(spec, PipelineScheduleKind.ZeroBubble, [0, 1, 4]));
+    }
+
+    [Fact]
+    public async Task Train_StageThatFails_AbandonsTheStepOnAllAndTheNextAttemptIsAsUndisturbed()
+    {
+        using var work = new Work(boundary: 0, HeadKind.Classification, ModelFamily.Gpt2, cuts: [0]);
+        var expected = work.TrainInOnePiece(s_spec);
+        var bad = work.Samples.ToArray();
+        bad[7] = bad[7] with { Labels = [99] };
+        var actual = await work.TrainOverStagesAsync(s_spec, PipelineScheduleKind.ZeroBubble, [0, 1, 2, 3, 4], async tuner =>
+        {
+            var error = await Assert.ThrowsAsync<ArgumentException>(() => tuner.TrainAsync(0, bad, TestContext.Current.CancellationToken));
+            Assert.Contains("Label 99", error.Message, StringComparison.Ordinal);
+        });
+        AssertSame(expected, actual);
+    }
+
+    [Fact]
+    public async Task Train_NumbersThatDiverge_AreRefusedAndNothingIsUpdated()
+    {
+        using var work = new Work(boundary: 0, HeadKind.Classification, ModelFamily.Gpt2, cuts: [0]);
+        var expected = work.TrainInOnePiece(s_spec);
+        using var infinite = full_like(work.Samples[0].Hidden, float.PositiveInfinity);
+        var actual = await work.TrainOverStagesAsync(s_spec, PipelineScheduleKind.OneForwardOneBackward, [0, 2, 4], async tuner =>
+            await Assert.ThrowsAsync<TrainingDivergedException>(
+                () => tuner.TrainAsync(0, [work.Samples[0] with { Hidden = infinite }, .. work.Samples[1..]], TestContext.Current.CancellationToken)));
+        AssertSame(expected, actual);
+    }
+
+    [Theory]
+    [InlineData(2, new double[] { 1, 1, 1, 1 }, new[] { 3, 5, 7 })]
+    [InlineData(2, new double[] { 1, 1, 1, 3 }, new[] { 3, 6, 7 })]
+    [InlineData(3, new double[] { 4, 1, 1, 1, 1 }, new[] { 3, 4, 5, 8 })]
+    [InlineData(4, new double[] { 1, 1, 1, 1 }, new[] { 3, 4, 5, 6, 7 })]
+    [InlineData(1, new double[] { 1, 2 }, new[] { 3, 5 })]
+    public void Balanced_SlowestStage_IsAsFastAsItCanBe(int stages, double[] costs, int[] boundaries)
+    {
+        var actual = StagePartition.Balanced(3, costs, stages);
+        Assert.Equal(Slowest(boundaries), Slowest(actual));
+        Assert.Equal(boundaries, actual);
+
+        double Slowest(int[] at) => Enumerable.Range(0, stages).Max(stage => costs.Skip(at[stage] - 3).Take(at[stage + 1] - at[stage]).Sum());
+    }
+
+    private static void AssertSame((StepResult[] Results, byte[] State) expected, (StepResult[] Results, byte[] State) actual)
+    {
+        Assert.Equal(expected.Results, actual.Results);
+        Assert.Equal(expected.State, actual.State);
+    }
+
+    private sealed class Work : IDisposable
+    {
+        private readonly SmallModel _files;
+        private readonly UpperModelOptions _options;
+        private readonly bool _labelsPerToken;
+
+        public Work(int boundary, HeadKind head, ModelFamily family, int[] cuts)
+        {
+            _files = new SmallModel(family);
+            _labelsPerToken = head == HeadKind.LanguageModel;
+            _options = new UpperModelOptions
+            {
+                LowestCut = cuts.Min(), Boundary = boundary, Head = head, Classes = _labelsPerToken ? 0 : 3, Lora = SmallModel.Lora(family, dropout: 0.3), Seed = 11,
+            };
+            Samples = _files.Samples(8, cuts, _labelsPerToken);
+        }
+
+        public TrainingSample[] Samples { get; }
+
+        public (StepResult[] Results, byte[] State) TrainInOnePiece(TrainingSpec spec)
+        {
+            using var model = UpperModel.Open(_files.Folder, _options);
+            SmallModel.Perturb(model);
+            using var tuner = new FineTuner(model, spec, Steps, seed: 7, _labelsPerToken);
+            return ([.. Enumerable.Range(0, Steps).Select(step => tuner.Train(step, Samples[(step % 2)..]))], Bytes([tuner.Optimizer]));
+        }
+
+        public async Task<(StepResult[] Results, byte[] State)> TrainOverStagesAsync(
+            TrainingSpec spec, PipelineScheduleKind kind, int[] boundaries, Func<PipelinedFineTuner, Task>? before = null)
+        {
+            await using var tuner = await PipelinedFineTuner.OpenAsync(_files.Folder, _options, boundaries, kind, spec, Steps, seed: 7);
+            CopyPerturbed(tuner);
+            if (before is not null)
+            {
+                await before(tuner);
+            }
+
+            var results = new List<StepResult>();
+            for (var step = 0; step < Steps; step++)
+            {
+                results.Add(await tuner.TrainAsync(step, Samples[(step % 2)..], TestContext.Current.CancellationToken));
+            }
+
+            return ([.. results], Bytes(tuner.Optimizers));
+        }
+
+        public void Dispose()
+        {
+            Array.ForEach(Samples, sample => sample.Hidden.Dispose());
+            _files.Dispose();
+        }
+
+        /// <summary>The stages' parameters are those of the whole by name, in its order.</summary>
+        private void CopyPerturbed(PipelinedFineTuner tuner)
+        {
+            using var whole = UpperModel.Open(_files.Folder, _options);
+            var parts = tuner.Models.SelectMany(model => model.Parameters).ToArray();
+            Assert.Equal(whole.Parameters.Select(parameter => parameter.Name), parts.Select(parameter => parameter.Name));
+            Assert.All(whole.Parameters.Zip(parts), pair => Assert.Equal(Torch.TensorBytes.ToBytes(pair.First.Value), Torch.TensorBytes.ToBytes(pair.Second.Value)));
+            SmallModel.Perturb(whole);
+            using var frozen = no_grad();
+            foreach (var (from, to) in whole.Parameters.Zip(parts))
+            {
+                _ = to.Value.copy_(from.Value);
+            }
+        }
+
+        private static byte[] Bytes(IEnumerable<AdamW> optimizers) => [.. optimizers.SelectMany(optimizer => optimizer.State()).SelectMany(state => (byte[])[
+            .. Torch.TensorBytes.ToBytes(state.Value), .. Torch.TensorBytes.ToBytes(state.FirstMoment), .. Torch.TensorBytes.ToBytes(state.SecondMoment)])];
+    }
+}
