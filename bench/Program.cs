@@ -7,6 +7,7 @@ Dictionary<string, (string Description, Func<TextWriter, CancellationToken, Task
     ["ingest"] = ("the coordinator's intake as a share of bare publishing and consuming of the same bodies", IngestThroughput.RunAsync),
     ["run-time"] = ("a run over processes as a ratio to the slowest of its parts by itself", RunTime.RunAsync),
     ["simulator"] = ("the simulated time of a run over processes, from the measured rates of its parts, against the real one", (output, _) => SimulatorCheck.RunAsync(output)),
+    ["stages"] = ("the bubble of pipeline stages against the formula, the gains of decomposed backward and of overlap, and the step rate of two stages", (output, _) => PipelineStages.RunAsync(output)),
     ["clients"] = ("processor time of the coordinator for a batch with 10, 100 and 1,000 clients", ClientScaling.RunAsync),
 };
 string[] pipeline = ["ingest", "run-time", "clients"];

@@ -20,7 +20,7 @@ internal static class TrainingStep
     private static readonly int[] _lengths = [.. Enumerable.Repeat(128, 8)];
 
     // Twelve blocks with boundary 6 and six blocks with boundary 0 train the same; the lower half would only take disk space.
-    private static readonly TransformerConfig _config = new()
+    internal static TransformerConfig Config { get; } = new()
     {
         Family = ModelFamily.Gpt2, Layers = Blocks, Width = 768, Heads = 12, KeyValueHeads = 12, HeadWidth = 64, InnerWidth = 3072,
         VocabularySize = 1024, MaximumPositions = 128, NormEpsilon = 1e-5, TieWordEmbeddings = true,
@@ -31,7 +31,7 @@ internal static class TrainingStep
         var path = Directory.CreateTempSubdirectory("splitfrozen-bench-").FullName;
         try
         {
-            ModelInitialization.Write(path, _config, seed: 1);
+            ModelInitialization.Write(path, Config, seed: 1);
             await output.WriteLineAsync($"training step: GPT-2-small shapes, {_lengths.Length} x {_lengths[0]} tokens, {Blocks} blocks, LoRA r = {Rank} on c_attn, f32").ConfigureAwait(false);
             await output.WriteLineAsync($"useful work: {UsefulFlops() / 1e9:F1} GFLOP per step; medians of {Rounds}").ConfigureAwait(false);
             await output.WriteLineAsync().ConfigureAwait(false);
@@ -81,10 +81,10 @@ internal static class TrainingStep
     // input gradients (twice for attention), but nothing below the lowest adapter. Adapters: x Aᵀ and u Bᵀ, their input gradients, dA and dB.
     private static double UsefulFlops()
     {
-        double tokens = _lengths.Sum(), width = _config.Width;
+        double tokens = _lengths.Sum(), width = Config.Width;
         var queryKeyValue = 2 * tokens * width * 3 * width;
-        var rest = ModelFlops.LinearForward(_config, _lengths) - queryKeyValue;
-        var attention = (double)ModelFlops.AttentionForward(_config, _lengths);
+        var rest = ModelFlops.LinearForward(Config, _lengths) - queryKeyValue;
+        var attention = (double)ModelFlops.AttentionForward(Config, _lengths);
         var lastRows = rest * _lengths.Length / tokens;
         var forward = (Blocks * (queryKeyValue + attention)) + ((Blocks - 1) * rest) + lastRows;
         var backward = (Blocks * 2 * attention) + ((Blocks - 1) * (queryKeyValue + rest)) + lastRows;
@@ -121,7 +121,7 @@ internal static class TrainingStep
     {
         private readonly UpperModel _model;
         private readonly SequenceLayout _layout = new(_lengths);
-        private readonly Tensor _hidden = randn(_lengths.Sum(), _config.Width);
+        private readonly Tensor _hidden = randn(_lengths.Sum(), Config.Width);
         private readonly WeightGradients _deferred = new();
         private readonly AdamW _optimizer;
         private readonly int[] _labels = [.. Enumerable.Range(0, _lengths.Length).Select(sequence => sequence % 2)];

@@ -55,6 +55,16 @@ public sealed class PipelineTimeline
         }
     }
 
+    /// <summary>What was measured while the stages ran.</summary>
+    /// <param name="schedule">The schedule.</param>
+    /// <param name="stages">The actions of every stage, see <see cref="StageRuntime.Run"/>; sends and receives are left out.</param>
+    public static PipelineTimeline Measured(PipelineSchedule schedule, IReadOnlyList<IReadOnlyList<TimedAction>> stages)
+    {
+        ArgumentNullException.ThrowIfNull(schedule);
+        ArgumentNullException.ThrowIfNull(stages);
+        return new PipelineTimeline(schedule, [.. stages.Select(actions => actions.Where(timed => timed.Action.Computes).ToArray())]);
+    }
+
     /// <summary>Runs a schedule in thought: every action begins as soon as its stage is free and what it needs is there.</summary>
     /// <param name="schedule">The schedule, with or without sends and receives.</param>
     /// <param name="costs">A cost for every stage; sends and receives take no time.</param>

@@ -23,17 +23,18 @@ public sealed record PipelineStep(int Step, IReadOnlyList<TrainingSample[]> Micr
 public readonly record struct StageResult(double Loss, long CorrectPredictions);
 
 /// <summary>
-/// One stage of the trained blocks: runs the actions of a schedule, then updates its own parameters. Gradients are summed in the order of the
+/// One stage of the trained blocks: what a schedule asks for of a step, then the update of its own parameters. Gradients are summed in the order of the
 /// micro-batches, as <see cref="FineTuner"/> sums them, so the bits do not depend on the number of stages or the schedule. Not
 /// thread-safe; runs on the calling thread, which should be a compute thread.
 /// </summary>
-public sealed class PipelineStage : IDisposable
+public sealed class PipelineStage : IStageWork, IDisposable
 {
     private readonly UpperModel _model;
     private readonly ulong _seed;
     private readonly IStageLink? _before;
     private readonly IStageLink? _behind;
     private readonly Dictionary<int, Flight> _flights = [];
+    private PipelineStep? _step;
 
     /// <summary>Starts with moments of zero.</summary>
     /// <param name="model">The stage's blocks: the lowest stage's begin at the boundary, the highest stage's have the head. Stays the caller's.</param>
@@ -53,51 +54,79 @@ public sealed class PipelineStage : IDisposable
     /// <summary>Parameters and moments of the stage.</summary>
     public AdamW Optimizer { get; }
 
-    /// <summary>Runs the stage's actions for a step; gradients are summed, nothing is updated.</summary>
-    /// <param name="step">The step.</param>
-    /// <param name="actions">The stage's actions, with sends and receives.</param>
-    /// <param name="cancellationToken">Abandons the step while it waits for another stage.</param>
-    public StageResult Run(PipelineStep step, IReadOnlyList<PipelineAction> actions, CancellationToken cancellationToken)
+    /// <summary>Begins a step: what is done from now on belongs to it.</summary>
+    public void Begin(PipelineStep step)
     {
         ArgumentNullException.ThrowIfNull(step);
-        ArgumentNullException.ThrowIfNull(actions);
-        var (loss, correct) = (0.0, 0L);
-        foreach (var action in actions)
+        (_step, Result) = (step, default);
+    }
+
+    /// <summary>What the stage with the head has seen of the step so far.</summary>
+    public StageResult Result { get; private set; }
+
+    /// <inheritdoc/>
+    public void ReceiveActivation(int microBatch, CancellationToken cancellationToken) =>
+        Open(microBatch).Input = _before!.ReceiveActivation(microBatch, cancellationToken);
+
+    /// <inheritdoc/>
+    public void Forward(int microBatch)
+    {
+        var samples = _step!.MicroBatches[microBatch];
+        var seed = SeededRandom.ForStream(_seed, "dropout", (ulong)_step.Step, (ulong)microBatch).NextUInt64();
+        int[] labels = [.. samples.SelectMany(sample => sample.Labels)];
+        if (_before is null)
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            switch (action.Kind)
-            {
-                case ActionKind.ReceiveActivation:
-                    Begin(action.MicroBatch).Input = _before!.ReceiveActivation(action.MicroBatch, cancellationToken);
-                    break;
-                case ActionKind.Forward:
-                    var pass = Forward(step, action.MicroBatch);
-                    loss += pass.CountedLabels == 0 ? 0.0 : pass.Loss * Share(step, pass);
-                    correct += pass.CorrectPredictions;
-                    break;
-                case ActionKind.SendActivation:
-                    _behind!.SendActivation(action.MicroBatch, _flights[action.MicroBatch].Pass!.Output!);
-                    break;
-                case ActionKind.ReceiveGradient:
-                    _flights[action.MicroBatch].Gradient = _behind!.ReceiveGradient(action.MicroBatch, cancellationToken);
-                    break;
-                case ActionKind.BackwardInput:
-                    BackwardInput(step, action.MicroBatch);
-                    break;
-                case ActionKind.BackwardWeight:
-                    BackwardWeight(action.MicroBatch);
-                    break;
-                case ActionKind.Backward:
-                    BackwardInput(step, action.MicroBatch);
-                    BackwardWeight(action.MicroBatch);
-                    break;
-                case ActionKind.SendGradient:
-                    SendGradient(action.MicroBatch);
-                    break;
-            }
+            using var batch = MicroBatch.Prepare(_model, samples);
+            Open(microBatch).Input = batch.Hidden.alias().DetachFromDisposeScope();
         }
 
-        return new StageResult(loss, correct);
+        var flight = _flights[microBatch];
+        flight.Layout = new SequenceLayout([.. samples.Select(sample => (int)sample.Hidden.shape[0])]);
+        var pass = flight.Pass = _model.Forward(flight.Input!, flight.Layout, labels, seed, training: true);
+        flight.Input!.Dispose();
+        flight.Input = null;
+        Result = new StageResult(Result.Loss + (pass.CountedLabels == 0 ? 0.0 : pass.Loss * Share(pass)), Result.CorrectPredictions + pass.CorrectPredictions);
+    }
+
+    /// <inheritdoc/>
+    public void SendActivation(int microBatch) => _behind!.SendActivation(microBatch, _flights[microBatch].Pass!.Output!);
+
+    /// <inheritdoc/>
+    public void ReceiveGradient(int microBatch, CancellationToken cancellationToken) =>
+        _flights[microBatch].Gradient = _behind!.ReceiveGradient(microBatch, cancellationToken);
+
+    /// <inheritdoc/>
+    public void BackwardInput(int microBatch)
+    {
+        var flight = _flights[microBatch];
+        if (_behind is null)
+        {
+            flight.Pass!.BackwardInput(Share(flight.Pass), flight.Deferred);
+        }
+        else if (flight.Gradient is { } gradient)
+        {
+            flight.Pass!.BackwardInput(gradient, flight.Deferred);
+            gradient.Dispose();
+            flight.Gradient = null;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void BackwardWeight(int microBatch)
+    {
+        var flight = _flights[microBatch];
+        flight.Deferred.Run();
+        flight.IsSummed = true;
+        EndWhenDone(microBatch, flight);
+    }
+
+    /// <inheritdoc/>
+    public void SendGradient(int microBatch)
+    {
+        var flight = _flights[microBatch];
+        _before!.SendGradient(microBatch, flight.Pass!.HiddenGradient);
+        flight.IsSent = true;
+        EndWhenDone(microBatch, flight);
     }
 
     /// <summary>Scales the step's gradients, and updates the parameters.</summary>
@@ -129,56 +158,6 @@ public sealed class PipelineStage : IDisposable
         Optimizer.Dispose();
     }
 
-    private ForwardPass Forward(PipelineStep step, int microBatch)
-    {
-        var samples = step.MicroBatches[microBatch];
-        var seed = SeededRandom.ForStream(_seed, "dropout", (ulong)step.Step, (ulong)microBatch).NextUInt64();
-        int[] labels = [.. samples.SelectMany(sample => sample.Labels)];
-        if (_before is null)
-        {
-            using var batch = MicroBatch.Prepare(_model, samples);
-            Begin(microBatch).Input = batch.Hidden.alias().DetachFromDisposeScope();
-        }
-
-        var flight = _flights[microBatch];
-        flight.Layout = new SequenceLayout([.. samples.Select(sample => (int)sample.Hidden.shape[0])]);
-        flight.Pass = _model.Forward(flight.Input!, flight.Layout, labels, seed, training: true);
-        flight.Input!.Dispose();
-        flight.Input = null;
-        return flight.Pass;
-    }
-
-    private void BackwardInput(PipelineStep step, int microBatch)
-    {
-        var flight = _flights[microBatch];
-        if (_behind is null)
-        {
-            flight.Pass!.BackwardInput(Share(step, flight.Pass), flight.Deferred);
-        }
-        else if (flight.Gradient is { } gradient)
-        {
-            flight.Pass!.BackwardInput(gradient, flight.Deferred);
-            gradient.Dispose();
-            flight.Gradient = null;
-        }
-    }
-
-    private void BackwardWeight(int microBatch)
-    {
-        var flight = _flights[microBatch];
-        flight.Deferred.Run();
-        flight.IsSummed = true;
-        EndWhenDone(microBatch, flight);
-    }
-
-    private void SendGradient(int microBatch)
-    {
-        var flight = _flights[microBatch];
-        _before!.SendGradient(microBatch, flight.Pass!.HiddenGradient);
-        flight.IsSent = true;
-        EndWhenDone(microBatch, flight);
-    }
-
     /// <summary>A micro-batch is over with its W and, where there is a stage before, its send: whichever comes last.</summary>
     private void EndWhenDone(int microBatch, Flight flight)
     {
@@ -188,9 +167,9 @@ public sealed class PipelineStage : IDisposable
         }
     }
 
-    private static double Share(PipelineStep step, ForwardPass pass) => step.CountedLabels == 0 ? 0.0 : (double)pass.CountedLabels / step.CountedLabels;
+    private double Share(ForwardPass pass) => _step!.CountedLabels == 0 ? 0.0 : (double)pass.CountedLabels / _step.CountedLabels;
 
-    private Flight Begin(int microBatch) => _flights[microBatch] = new Flight();
+    private Flight Open(int microBatch) => _flights[microBatch] = new Flight();
 
     private void End(int microBatch)
     {

@@ -15,20 +15,25 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
 {
     private readonly TrainingSpec _spec;
     private readonly PipelineScheduleKind _kind;
+    private readonly TimeProvider _time;
     private readonly LearningRateSchedule _schedule;
     private readonly InProcessStageLink[] _links;
     private readonly ComputeThread[] _threads;
     private readonly UpperModel[] _models;
     private readonly PipelineStage[] _stages;
 
-    private PipelinedFineTuner(TrainingSpec spec, PipelineScheduleKind kind, int totalSteps, InProcessStageLink[] links, ComputeThread[] threads, UpperModel[] models, PipelineStage[] stages)
+    private PipelinedFineTuner(
+        TrainingSpec spec, PipelineScheduleKind kind, int totalSteps, TimeProvider time, InProcessStageLink[] links, ComputeThread[] threads, UpperModel[] models, PipelineStage[] stages)
     {
-        (_spec, _kind, _links, _threads, _models, _stages) = (spec, kind, links, threads, models, stages);
+        (_time, _spec, _kind, _links, _threads, _models, _stages) = (time, spec, kind, links, threads, models, stages);
         _schedule = LearningRateSchedule.Create(spec.Schedule, spec.LearningRate, spec.WarmupRatio, totalSteps);
     }
 
     /// <summary>Parameters and moments of every stage, the lowest first; together those of the whole model in its order.</summary>
     public IEnumerable<AdamW> Optimizers => _stages.Select(stage => stage.Optimizer);
+
+    /// <summary>What the stages did when in the last step; null before the first.</summary>
+    public PipelineTimeline? Timeline { get; private set; }
 
     /// <summary>The stages' models, the lowest first.</summary>
     public IReadOnlyList<UpperModel> Models => _models;
@@ -41,9 +46,10 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
     /// <param name="spec">Batching, optimiser and schedule of the learning rate.</param>
     /// <param name="totalSteps">Steps of the whole run, for the learning rate.</param>
     /// <param name="seed">Seed of the run, for dropout.</param>
+    /// <param name="time">Clock of <see cref="Timeline"/>.</param>
     /// <param name="threads">OpenMP threads of each stage.</param>
     public static async Task<PipelinedFineTuner> OpenAsync(
-        ModelFolder folder, UpperModelOptions options, IReadOnlyList<int> boundaries, PipelineScheduleKind kind, TrainingSpec spec, int totalSteps, ulong seed, int threads = 1)
+        ModelFolder folder, UpperModelOptions options, IReadOnlyList<int> boundaries, PipelineScheduleKind kind, TrainingSpec spec, int totalSteps, ulong seed, TimeProvider time, int threads = 1)
     {
         ArgumentNullException.ThrowIfNull(folder);
         ArgumentNullException.ThrowIfNull(options);
@@ -63,7 +69,7 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
             }).ConfigureAwait(false);
         }
 
-        return new PipelinedFineTuner(spec, kind, totalSteps, links, computing, models, stages);
+        return new PipelinedFineTuner(spec, kind, totalSteps, time, links, computing, models, stages);
     }
 
     /// <summary>The part of a model's options that is a stage's.</summary>
@@ -86,11 +92,11 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(samples);
         var work = new PipelineStep(step, [.. samples.Chunk(_spec.MicroBatch > 0 ? _spec.MicroBatch : samples.Count)]);
         var schedule = CommunicationPass.Insert(PipelineSchedule.Create(new ScheduleRequest(_kind, _stages.Length, work.MicroBatches.Count)));
-        var results = await ComputeAsync(work, schedule, cancellationToken).ConfigureAwait(false);
-        var (loss, learningRate) = (results[^1].Loss, _schedule.At(step));
+        Timeline = await ComputeAsync(work, schedule, cancellationToken).ConfigureAwait(false);
+        var (result, learningRate) = (_stages[^1].Result, _schedule.At(step));
         var squares = await OnAllAsync(stage => stage.Optimizer.GradientSquares()).ConfigureAwait(false);
         var norm = GradientClipping.Norm(squares.SelectMany(part => part));
-        if (!double.IsFinite(loss) || !double.IsFinite(norm))
+        if (!double.IsFinite(result.Loss) || !double.IsFinite(norm))
         {
             await AbandonAsync().ConfigureAwait(false);
             throw new TrainingDivergedException(step, learningRate);
@@ -102,7 +108,7 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
             stage.Update(scale, learningRate);
             return true;
         }).ConfigureAwait(false);
-        return new StepResult(step, loss, learningRate, norm, samples.Sum(sample => sample.Hidden.shape[0]), work.CountedLabels, results[^1].CorrectPredictions);
+        return new StepResult(step, result.Loss, learningRate, norm, samples.Sum(sample => sample.Hidden.shape[0]), work.CountedLabels, result.CorrectPredictions);
     }
 
     /// <summary>Frees stages, models and threads.</summary>
@@ -123,15 +129,17 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
     }
 
     /// <summary>Forward and backward on all stages at once. When one fails, the step is abandoned on all.</summary>
-    private async Task<StageResult[]> ComputeAsync(PipelineStep work, PipelineSchedule schedule, CancellationToken cancellationToken)
+    private async Task<PipelineTimeline> ComputeAsync(PipelineStep work, PipelineSchedule schedule, CancellationToken cancellationToken)
     {
         using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var origin = _time.GetTimestamp();
         var tasks = _stages.Select((stage, index) => _threads[index].RunAsync(
             () =>
             {
                 try
                 {
-                    return stage.Run(work, schedule.Stages[index], abandon.Token);
+                    stage.Begin(work);
+                    return StageRuntime.Run(schedule.Stages[index], stage, _time, origin, abandon.Token);
                 }
                 catch
                 {
@@ -142,7 +150,7 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
             CancellationToken.None)).ToArray();
         try
         {
-            return await Task.WhenAll(tasks).ConfigureAwait(false);
+            return PipelineTimeline.Measured(schedule, await Task.WhenAll(tasks).ConfigureAwait(false));
         }
         catch
         {

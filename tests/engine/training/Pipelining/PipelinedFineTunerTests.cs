@@ -140,7 +140,7 @@ public sealed class PipelinedFineTunerTests
         public async Task<(StepResult[] Results, byte[] State)> TrainOverStagesAsync(
             TrainingSpec spec, PipelineScheduleKind kind, int[] boundaries, Func<PipelinedFineTuner, Task>? before = null)
         {
-            await using var tuner = await PipelinedFineTuner.OpenAsync(_files.Folder, _options, boundaries, kind, spec, Steps, seed: 7);
+            await using var tuner = await PipelinedFineTuner.OpenAsync(_files.Folder, _options, boundaries, kind, spec, Steps, seed: 7, TimeProvider.System);
             CopyPerturbed(tuner);
             if (before is not null)
             {
@@ -153,6 +153,11 @@ public sealed class PipelinedFineTunerTests
                 results.Add(await tuner.TrainAsync(step, Samples[(step % 2)..], TestContext.Current.CancellationToken));
             }
 
+            // What was measured is what the schedule says: each stage's own order, and nothing before what it needs.
+            var timeline = tuner.Timeline!;
+            Assert.Equal(PipelineSchedule.Create(timeline.Schedule.Request).ToString(), string.Join('\n', timeline.Stages.Select(stage => string.Join(' ', stage.Select(timed => timed.Action)))));
+            Assert.All(timeline.Stages, stage => Assert.Equal(stage.OrderBy(timed => timed.Start), stage));
+            Assert.InRange(timeline.BubbleShare, 0, 1);
             return ([.. results], Bytes(tuner.Optimizers));
         }
 
