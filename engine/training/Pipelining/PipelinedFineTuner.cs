@@ -59,17 +59,26 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
         InProcessStageLink[] links = [.. Enumerable.Range(0, count - 1).Select(_ => new InProcessStageLink())];
         ComputeThread[] computing = [.. Enumerable.Range(0, count).Select(stage => new ComputeThread($"stage {stage + 1}", threads))];
         var (models, stages) = (new UpperModel[count], new PipelineStage[count]);
-        for (var stage = 0; stage < count; stage++)
+        var opened = new PipelinedFineTuner(spec, kind, totalSteps, time, links, computing, models, stages);
+        try
         {
-            var index = stage;
-            await computing[index].RunAsync(() =>
+            for (var stage = 0; stage < count; stage++)
             {
-                models[index] = UpperModel.Open(folder, StageOptions(options, boundaries, index));
-                stages[index] = new PipelineStage(models[index], spec, seed, index == 0 ? null : links[index - 1], index == count - 1 ? null : links[index]);
-            }).ConfigureAwait(false);
-        }
+                var index = stage;
+                await computing[index].RunAsync(() =>
+                {
+                    models[index] = UpperModel.Open(folder, StageOptions(options, boundaries, index));
+                    stages[index] = new PipelineStage(models[index], spec, seed, index == 0 ? null : links[index - 1], index == count - 1 ? null : links[index]);
+                }).ConfigureAwait(false);
+            }
 
-        return new PipelinedFineTuner(spec, kind, totalSteps, time, links, computing, models, stages);
+            return opened;
+        }
+        catch
+        {
+            await opened.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
     }
 
     /// <summary>The part of a model's options that is a stage's.</summary>
@@ -103,11 +112,7 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
         }
 
         var scale = GradientClipping.Scale(norm, _spec.MaxGradientNorm);
-        _ = await OnAllAsync(stage =>
-        {
-            stage.Update(scale, learningRate);
-            return true;
-        }).ConfigureAwait(false);
+        await OnAllAsync(stage => stage.Update(scale, learningRate)).ConfigureAwait(false);
         return new StepResult(step, result.Loss, learningRate, norm, samples.Sum(sample => sample.Hidden.shape[0]), work.CountedLabels, result.CorrectPredictions);
     }
 
@@ -119,8 +124,9 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
             var index = stage;
             await _threads[index].RunAsync(() =>
             {
-                _stages[index].Dispose();
-                _models[index].Dispose();
+                // Where opening failed, the last ones are not there.
+                _stages[index]?.Dispose();
+                _models[index]?.Dispose();
             }).ConfigureAwait(false);
             _threads[index].Dispose();
         }
@@ -164,13 +170,11 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
 
     private async Task AbandonAsync()
     {
-        _ = await OnAllAsync(stage =>
-        {
-            stage.Abandon();
-            return true;
-        }).ConfigureAwait(false);
+        await OnAllAsync(stage => stage.Abandon()).ConfigureAwait(false);
         Array.ForEach(_links, link => link.Clear());
     }
+
+    private Task OnAllAsync(Action<PipelineStage> work) => Task.WhenAll(_stages.Select((stage, index) => _threads[index].RunAsync(() => work(stage))));
 
     private Task<T[]> OnAllAsync<T>(Func<PipelineStage, T> work) => Task.WhenAll(_stages.Select((stage, index) => _threads[index].RunAsync(() => work(stage))));
 }
