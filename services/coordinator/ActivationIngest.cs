@@ -193,7 +193,7 @@ internal sealed class ActivationIngest(
             || (reason = ManifestFault(batch, clientId)) is not null)
         {
             await delivery.RejectAsync(reason, cancellationToken).ConfigureAwait(false);
-            if (await refusals.TellAsync(clientId, "message", reason, cancellationToken).ConfigureAwait(false))
+            if (await refusals.TellAsync(clientId, "a message", reason, cancellationToken).ConfigureAwait(false))
             {
                 report(new DeliveryRefused(clientId, reason));
             }

@@ -138,7 +138,7 @@ public sealed class CoordinatorService(
     {
         if (registry.Register(registration, out var reason) == RegistrationOutcome.Refused)
         {
-            await refusals.TellAsync(registration.ClientId, "registration", reason!, cancellationToken).ConfigureAwait(false);
+            await refusals.TellAsync(registration.ClientId, "the registration", reason!, cancellationToken).ConfigureAwait(false);
         }
 
         if (registry.IsHopeless)

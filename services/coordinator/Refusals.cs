@@ -16,7 +16,7 @@ internal sealed class Refusals(string runId, IControlPlane control, ILogger logg
 
     /// <summary>Counts a refused message, and tells it when its turn has come.</summary>
     /// <param name="clientId">Whose message.</param>
-    /// <param name="what">What kind of message, for the log.</param>
+    /// <param name="what">What was refused, for the log, for example "a message".</param>
     /// <param name="reason">Why.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <returns>Whether it was told.</returns>
@@ -28,7 +28,7 @@ internal sealed class Refusals(string runId, IControlPlane control, ILogger logg
             return false;
         }
 
-        logger.LogWarning("Refused {What} number {Count} of client {Client}: {Reason}", what, count, clientId, reason);
+        logger.LogWarning("Refused {What} of client {Client}: {Reason} ({Count} so far)", what, clientId, reason, count);
         await control.PublishAsync(new MessageRejected(runId, clientId, reason, count - (count / 2)), cancellationToken).ConfigureAwait(false);
         return true;
     }

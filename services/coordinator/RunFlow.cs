@@ -353,7 +353,7 @@ internal sealed class RunFlow(
         {
             missing.Unwelcome(registration.ClientId, reason!);
             assigner.Refused(registration.ClientId);
-            await refusals.TellAsync(registration.ClientId, "registration", reason!, cancellationToken).ConfigureAwait(false);
+            await refusals.TellAsync(registration.ClientId, "the registration", reason!, cancellationToken).ConfigureAwait(false);
         }
     }
 }

@@ -118,7 +118,9 @@ public sealed class CoordinatorServiceTests : CoordinatedRun
         AssertExactlyOnce(trainer.Applied, 20, 0, epochs: 3);
         Assert.Equal(hostile.Length, _data.DeadLetterCount);
         Assert.All(_data.DeadLetters, letter => Assert.NotEmpty(letter.Reason));
-        await Deadline.UntilAsync(() => _rejected.Count == hostile.Length, "rejections are announced");
+        // Told of are the first, the second and the fourth: all of them, in three messages.
+        await Deadline.UntilAsync(() => _rejected.Sum(message => message.Messages) == hostile.Length, "rejections are announced");
+        Assert.Equal(new long[] { 1, 1, 2 }, _rejected.Select(message => message.Messages));
         Assert.Equal(20, devices.Sum(device => device.Asked.Count));
     }
 
