@@ -36,6 +36,9 @@ public sealed partial record ControlBusOptions
     /// <summary>Longest wait between two retries.</summary>
     public TimeSpan RetryMaximumInterval { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>Silence after which both sides take the connection for lost.</summary>
+    public TimeSpan Heartbeat { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>How long to look for the broker at the start.</summary>
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromMinutes(1);
 

@@ -12,6 +12,8 @@ namespace SplitFrozen.Messaging.ControlBus;
 /// </summary>
 public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
 {
+    private const int ContinuationHeartbeats = 6;
+
     private readonly Lock _gate = new();
     private readonly HashSet<ControlSubscription> _subscriptions = [];
     private readonly TaskCompletionSource<ControlHandlerFailure> _firstFailure = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -63,7 +65,15 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         var broker = new Uri(options.ConnectionString);
         var bus = Bus.Factory.CreateUsingRabbitMq(configuration =>
         {
-            configuration.Host(broker, host => host.ConnectionName($"{options.ProcessName} (control)"));
+            configuration.Host(broker, host =>
+            {
+                host.ConnectionName($"{options.ProcessName} (control)");
+                host.Heartbeat(options.Heartbeat);
+
+                // A dead connection must be found by its heartbeat, from which the library recovers, before an operation on it gives up by
+                // itself: that reaches the library as a cancellation, and it takes an endpoint which was just connecting for stopped.
+                host.ContinuationTimeout(ContinuationHeartbeats * options.Heartbeat);
+            });
             configuration.ClearSerialization();
 
             // The library keeps one set of options for all its JSON.
@@ -105,16 +115,7 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         {
             // The answer must find the queues of whoever asks.
             await connected.WaitAsync(deadline.Token).ConfigureAwait(false);
-            await _bus.Publish(
-                message,
-                context =>
-                {
-                    if (message is IAddressedMessage addressed)
-                    {
-                        context.SetRoutingKey(addressed.Address);
-                    }
-                },
-                deadline.Token).ConfigureAwait(false);
+            await PublishUntilTakenAsync(message, deadline.Token).ConfigureAwait(false);
         }
         catch (Exception exception) when (deadline.Passed)
         {
@@ -123,6 +124,33 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         catch (Exception exception) when (cancellationToken.IsCancellationRequested && exception is not OperationCanceledException)
         {
             throw new OperationCanceledException("Publishing was cancelled while the broker was away.", exception, cancellationToken);
+        }
+    }
+
+    private async Task PublishUntilTakenAsync<TMessage>(TMessage message, CancellationToken cancellationToken)
+        where TMessage : class
+    {
+        while (true)
+        {
+            try
+            {
+                await _bus.Publish(
+                    message,
+                    context =>
+                    {
+                        if (message is IAddressedMessage addressed)
+                        {
+                            context.SetRoutingKey(addressed.Address);
+                        }
+                    },
+                    cancellationToken).ConfigureAwait(false);
+                return;
+            }
+            catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
+            {
+                // Nobody cancelled: the broker was silent for so long that the client gave up, which takes it long enough to need no further wait.
+                _logger.LogWarning(exception, "The broker did not answer to a {Message}; it is published again", typeof(TMessage).Name);
+            }
         }
     }
 

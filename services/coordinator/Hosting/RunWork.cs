@@ -26,6 +26,7 @@ internal sealed class RunWork : IDisposable
     private volatile TaskCompletionSource _finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _prepared;
     private long _lastEvent;
+    private Subscriptions? _subscriptions;
 
     /// <summary>Work on a run as the store has it now; one whose status is final only has its end carried out.</summary>
     public RunWork(RunServices services, StoredRun run)
@@ -47,7 +48,19 @@ internal sealed class RunWork : IDisposable
     /// <summary>Works until the run's end is recorded. Cancellation leaves the run as it is, for another coordinator.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        using var subscriptions = Subscribe();
+        try
+        {
+            _subscriptions = Subscribe();
+            await WorkAndEndAsync(cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            _subscriptions?.Dispose();
+        }
+    }
+
+    private async Task WorkAndEndAsync(CancellationToken cancellationToken)
+    {
         if (_run.IsActive)
         {
             await AppendAsync(new RunStartedEvent(Now, _run.Spec.Name, "coordinator", _run.Step), cancellationToken).ConfigureAwait(false);
@@ -111,6 +124,10 @@ internal sealed class RunWork : IDisposable
             }
 
             _logger.LogWarning("Run {Run} has finished, but its adapter did not come; its trainer is asked again", _run.RunId);
+
+            // Should a connection's loss have left a subscription deaf, the answer finds another one.
+            _subscriptions!.Dispose();
+            _subscriptions = Subscribe();
         }
     }
 

@@ -18,11 +18,15 @@ internal sealed class TrainerHost(IOptions<TrainerHostOptions> options, IControl
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var offers = Channel.CreateBounded<RunOffered>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
-        using var subscription = control.Subscribe<RunOffered>((offer, token) => OfferedAsync(offer, offers.Writer, token));
         logger.LogInformation("Trainer {Trainer} waits for runs", options.Value.Name);
-        await foreach (var offer in offers.Reader.ReadAllAsync(stoppingToken).ConfigureAwait(false))
+        while (true)
         {
-            await WorkAsync(offer, stoppingToken).ConfigureAwait(false);
+            // Anew after each run: should a connection's loss have left the subscription deaf, it does not outlive the run.
+            using var subscription = control.Subscribe<RunOffered>((offer, token) => OfferedAsync(offer, offers.Writer, token));
+            while (!await WorkAsync(await offers.Reader.ReadAsync(stoppingToken).ConfigureAwait(false), stoppingToken).ConfigureAwait(false))
+            {
+                // Another trainer has it; the next offer comes by itself.
+            }
         }
     }
 
@@ -39,14 +43,16 @@ internal sealed class TrainerHost(IOptions<TrainerHostOptions> options, IControl
         }
     }
 
-    private async Task WorkAsync(RunOffered offer, CancellationToken stoppingToken)
+    /// <summary>Takes a run up and works on it to its end.</summary>
+    /// <returns>False where it was not to be had.</returns>
+    private async Task<bool> WorkAsync(RunOffered offer, CancellationToken stoppingToken)
     {
         try
         {
             await using var run = await runs.TryTakeAsync(offer, stoppingToken).ConfigureAwait(false);
             if (run is null)
             {
-                return;
+                return false;
             }
 
             _current = run;
@@ -65,5 +71,7 @@ internal sealed class TrainerHost(IOptions<TrainerHostOptions> options, IControl
         {
             _current = null;
         }
+
+        return true;
     }
 }
