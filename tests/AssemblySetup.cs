@@ -1,9 +1,9 @@
 using SplitFrozen.Torch;
 
-[assembly: AssemblyFixture(typeof(SplitFrozen.Comparison.Tests.LibtorchFixture))]
+[assembly: AssemblyFixture(typeof(SplitFrozen.Tests.LibtorchFixture))]
 [assembly: Xunit.v3.Parallelization(Mode = Xunit.Sdk.ParallelMode.None)]
 
-namespace SplitFrozen.Comparison.Tests;
+namespace SplitFrozen.Tests;
 
 /// <summary>Loads libtorch once, with one thread, before any test touches a tensor.</summary>
 public sealed class LibtorchFixture
