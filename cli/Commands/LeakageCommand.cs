@@ -94,12 +94,10 @@ internal static class LeakageCommand
 
         foreach (var cut in scores.GroupBy(score => score.Cut))
         {
-            table.AddRow([$"{cut.Key}", .. cut.SelectMany(score => new[] { Percent(score.ShareAlone), Percent(score.ShareInSequence) })]);
+            table.AddRow([$"{cut.Key}", .. cut.SelectMany(score => new[] { Quantity.Percent(score.ShareAlone), Quantity.Percent(score.ShareInSequence) })]);
         }
 
         console.Write(table);
         console.WriteLine("alone: nearest to a single token's state at the position; in sequence: trying tokens behind those read before. See docs/privacy.md.");
     }
-
-    private static string Percent(double share) => Quantity.Metric("accuracy", share);
 }

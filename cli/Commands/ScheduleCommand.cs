@@ -47,7 +47,7 @@ internal sealed class ScheduleCommand
         var timeline = PipelineTimeline.Of(schedule, [.. schedule.Stages.Select(_ => cost)]);
         if (parsed.GetValue(_svg) is { } file)
         {
-            var title = $"{parsed.GetValue(_kind)}, {schedule.Request.Stages} stages, {schedule.Request.MicroBatches} micro-batches: {Percent(timeline.BubbleShare)} bubble";
+            var title = $"{parsed.GetValue(_kind)}, {schedule.Request.Stages} stages, {schedule.Request.MicroBatches} micro-batches: {Quantity.Percent(Math.Max(0, timeline.BubbleShare))} bubble";
             await File.WriteAllTextAsync(file, TimelinePlot.Draw(title, timeline)).ConfigureAwait(false);
         }
 
@@ -99,7 +99,7 @@ internal sealed class ScheduleCommand
             {string.Join('\n', drawn)}
 
             step            {Number(timeline.Length)}
-            bubble          {Percent(timeline.BubbleShare)} of the stages' time; by formula without limit and devices {Percent(Bubble.Share(request.Kind, request.Stages, request.MicroBatches, cost))}
+            bubble          {Quantity.Percent(Math.Max(0, timeline.BubbleShare))} of the stages' time; by formula without limit and devices {Quantity.Percent(Bubble.Share(request.Kind, request.Stages, request.MicroBatches, cost))}
             held at a time  {held} micro-batches
             """;
     }
@@ -126,8 +126,6 @@ internal sealed class ScheduleCommand
             }),
         },
         s_json);
-
-    private static string Percent(double share) => Quantity.Metric("accuracy", Math.Max(0, share));
 
     private static string Number(double value) => value.ToString("0.###", CultureInfo.InvariantCulture);
 }

@@ -16,7 +16,7 @@ internal sealed class AccuracySection : IStudySection
             yield return new ReportBlock.Heading(2, $"{task.Task.Spec.Name}: held-out {task.Task.Metric}");
             if (MajorityShare(task.Task) is { } share)
             {
-                yield return new ReportBlock.Paragraph($"Always answering the commonest class would reach an accuracy of {Quantity.Metric("accuracy", share)}.");
+                yield return new ReportBlock.Paragraph($"Always answering the commonest class would reach an accuracy of {Quantity.Percent(share)}.");
             }
 
             foreach (var partition in study.Options.Partitions)

@@ -54,22 +54,26 @@ internal sealed class FleetSection : IStudySection
     private static ReportBlock.Table ByCut(Workload workload)
     {
         var (once, claimed) = (workload with { Epochs = 1 }, workload with { Epochs = ClaimedEpochs });
+
+        // FedLoRA's devices hold every block, wherever the others cut.
+        var (federatedOnce, federatedClaimed) = (DeviceFlops(once, FineTuningMethod.FedLora), DeviceFlops(claimed, FineTuningMethod.FedLora));
         return new ReportBlock.Table(
             ["cut", "each epoch, without the cache", $"{ClaimedEpochs} epochs, with the cache", "a second run"],
             [
                 .. Enumerable.Range(0, workload.Model.Layers).Select(cut => (IReadOnlyList<string>)
                 [
-                    Number(cut), Less(Saving(once, cut, FineTuningMethod.SplitFrozen)), Less(Saving(claimed, cut, FineTuningMethod.SplitFrozenCached)),
-                    Less(Saving(claimed, cut, FineTuningMethod.SplitFrozenCached, warmCache: true)),
+                    Number(cut),
+                    Less(DeviceFlops(once with { Boundary = cut }, FineTuningMethod.SplitFrozen), federatedOnce),
+                    Less(DeviceFlops(claimed with { Boundary = cut }, FineTuningMethod.SplitFrozenCached), federatedClaimed),
+                    Less(DeviceFlops(claimed with { Boundary = cut }, FineTuningMethod.SplitFrozenCached, warmCache: true), federatedClaimed),
                 ]),
             ]);
     }
 
-    private static double Saving(Workload workload, int cut, FineTuningMethod method, bool warmCache = false)
-    {
-        var costs = new CostModel(workload with { Boundary = cut });
-        return 1 - (costs.Cost(method, warmCache).DeviceFlops / (double)costs.Cost(FineTuningMethod.FedLora).DeviceFlops);
-    }
+    private static double DeviceFlops(Workload workload, FineTuningMethod method, bool warmCache = false) => new CostModel(workload).Cost(method, warmCache).DeviceFlops;
+
+    /// <summary>How much less a cost is than another, in percent of that.</summary>
+    private static string Less(double cost, double other) => Quantity.Percent(1 - (cost / other));
 
     private static IEnumerable<IReadOnlyList<string>> Rows(FleetCase one)
     {
@@ -80,14 +84,12 @@ internal sealed class FleetSection : IStudySection
             var (cost, isOurs) = (entry.Cost, entry.Method is FineTuningMethod.SplitFrozen or FineTuningMethod.SplitFrozenCached);
             yield return
             [
-                $"{one.Partition.Text}, {entry.Title}{(entry.Cuts.Count == 0 ? "" : $" ({string.Join(' ', entry.Cuts)})")}", Quantity.Flops(cost.DeviceFlops), isOurs ? Less(1 - (cost.DeviceFlops / (double)federated)) : "", Quantity.Bytes(cost.UpBytes),
+                $"{one.Partition.Text}, {entry.Title}{(entry.Cuts.Count == 0 ? "" : $" ({string.Join(' ', entry.Cuts)})")}", Quantity.Flops(cost.DeviceFlops), isOurs ? Less(cost.DeviceFlops, federated) : "", Quantity.Bytes(cost.UpBytes),
                 Quantity.Bytes(cost.DownBytes), Quantity.Bytes(cost.PeakDeviceMemory), Quantity.Time(TimeSpan.FromSeconds(entry.Run.Seconds)),
-                isOurs ? Less(1 - (entry.Run.Seconds / split)) : "",
+                isOurs ? Less(entry.Run.Seconds, split) : "",
             ];
         }
     }
-
-    private static string Less(double share) => (100 * share).ToString("0.0", CultureInfo.InvariantCulture) + " %";
 
     private static string Number(double value) => value.ToString("#,0.###", CultureInfo.InvariantCulture);
 }

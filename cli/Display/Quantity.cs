@@ -23,9 +23,12 @@ internal static class Quantity
         _ => $"{(int)time.TotalHours} h {time.Minutes:00} m",
     };
 
+    /// <summary>A share of 1 in percent, for example <c>75.5 %</c>.</summary>
+    public static string Percent(double share) => (share * 100).ToString("0.0", CultureInfo.InvariantCulture) + " %";
+
     /// <summary>A metric: shares in percent, losses as they are.</summary>
     public static string Metric(string name, double value) => IsShare(name)
-        ? (value * 100).ToString("0.0", CultureInfo.InvariantCulture) + " %"
+        ? Percent(value)
         : value.ToString("0.0000", CultureInfo.InvariantCulture);
 
     /// <summary>True for metrics that are shares of 1.</summary>

@@ -54,7 +54,7 @@ internal static class RunReport
             ]));
         if (facts.MajorityShare is { } share)
         {
-            text.Append($"Always answering the commonest class would reach an accuracy of {Quantity.Metric("accuracy", share)}.\n\n");
+            text.Append($"Always answering the commonest class would reach an accuracy of {Quantity.Percent(share)}.\n\n");
         }
 
         foreach (var generation in run.Generations.Values)
