@@ -99,7 +99,7 @@ public sealed class HostileDeviceTests : ClusterTests
         var most = 0u;
         for (var n = 0; n < count; n++)
         {
-            await channel.BasicPublishAsync("splitfrozen.activations", $"{run}.{Self}", mandatory: false, properties, new byte[] { (byte)n }, Token);
+            await channel.BasicPublishAsync(RawBroker.Activations, $"{run}.{Self}", mandatory: false, properties, new byte[] { (byte)n }, Token);
             if (n % 50_000 == 0)
             {
                 most = Math.Max(most, await admin.CountAsync(DeadLetters, Token));
