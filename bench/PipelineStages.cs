@@ -122,10 +122,7 @@ internal static class PipelineStages
 
     private static async Task<(double One, double Two)> RatesAsync(ModelFolder folder)
     {
-        var options = new UpperModelOptions
-        {
-            LowestCut = 0, Boundary = 0, Head = HeadKind.Classification, Classes = 2, Seed = 1, Lora = new LoraConfig(8, 16, 0, ["c_attn"], RankStabilized: false),
-        };
+        var options = TrainingStep.Options;
         var spec = new TrainingSpec { BatchSize = MicroBatches, MicroBatch = 1 };
         using var compute = new ComputeThread("one trainer", 2);
         var samples = await compute.RunAsync(() => Enumerable.Range(0, MicroBatches)

@@ -26,6 +26,12 @@ internal static class TrainingStep
         VocabularySize = 1024, MaximumPositions = 128, NormEpsilon = 1e-5, TieWordEmbeddings = true,
     };
 
+    /// <summary>What trains.</summary>
+    internal static UpperModelOptions Options { get; } = new()
+    {
+        LowestCut = 0, Boundary = 0, Head = HeadKind.Classification, Classes = 2, Seed = 1, Lora = new LoraConfig(Rank, 2 * Rank, 0, ["c_attn"], RankStabilized: false),
+    };
+
     internal static async Task RunAsync(TextWriter output)
     {
         var path = Directory.CreateTempSubdirectory("splitfrozen-bench-").FullName;
@@ -128,13 +134,8 @@ internal static class TrainingStep
 
         internal Step(ModelFolder folder)
         {
-            _model = UpperModel.Open(folder, new UpperModelOptions
-            {
-                LowestCut = 0, Boundary = 0, Head = HeadKind.Classification, Classes = 2, Seed = 1,
-                Lora = new LoraConfig(Rank, 2 * Rank, 0, ["c_attn"], RankStabilized: false),
-            });
-            _optimizer = new AdamW(
-                _model.FlatValues, _model.FlatGradients, [.. _model.Parameters.Select(parameter => new TrainableTensor(parameter.Name, parameter.Value))], new AdamWOptions());
+            _model = UpperModel.Open(folder, Options);
+            _optimizer = AdamW.Over(_model.FlatValues, _model.FlatGradients, _model.Parameters, new AdamWOptions());
         }
 
         /// <summary>Milliseconds of one step; those of its four parts are added to <paramref name="parts"/>.</summary>

@@ -26,9 +26,7 @@ internal sealed class SplitLoraClient : IDisposable
         (_problem, _model, Share) = (problem, model, share);
         Plan = LocalTraining.Plan(problem, share.Samples);
         Values = model.FlatValues.clone().DetachFromDisposeScope();
-        _optimizer = new AdamW(
-            model.FlatValues, model.FlatGradients, [.. model.Parameters.Select(parameter => new TrainableTensor(parameter.Name, parameter.Value))],
-            AdamWOptions.From(problem.Spec.Training));
+        _optimizer = AdamW.Over(model.FlatValues, model.FlatGradients, model.Parameters, AdamWOptions.From(problem.Spec.Training));
     }
 
     /// <summary>Its samples.</summary>
@@ -75,10 +73,7 @@ internal sealed class SplitLoraClient : IDisposable
         }
 
         _optimizer.Step(learningRate);
-        foreach (var parameter in _model.Parameters)
-        {
-            parameter.ClearGradient();
-        }
+        _model.ClearGradients();
 
         _ = Values.copy_(_model.FlatValues);
         Work = Work.Plus(work);

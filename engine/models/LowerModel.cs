@@ -54,6 +54,9 @@ public sealed class LowerModel : IDisposable
     /// <summary>All gradients as one flat tensor <c>[n]</c>; see <see cref="UpperModel.FlatGradients"/>.</summary>
     public Tensor FlatGradients => _store.Gradients!;
 
+    /// <summary>Makes the gradient of every parameter null.</summary>
+    public void ClearGradients() => _store.ClearGradients();
+
     /// <summary>Loads the weights and makes the adapters. The folder must stay open while the model lives.</summary>
     /// <param name="folder">The model.</param>
     /// <param name="cut">Number of blocks, 1 to L.</param>

@@ -44,6 +44,9 @@ internal sealed class ParameterStore(ScalarType type) : IDisposable
         }
     }
 
+    /// <summary>Makes every parameter's gradient null.</summary>
+    internal void ClearGradients() => _parameters.ForEach(parameter => parameter.ClearGradient());
+
     public void Dispose()
     {
         _parameters.ForEach(parameter => parameter.Free());

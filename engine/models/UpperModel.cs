@@ -83,6 +83,9 @@ public sealed class UpperModel : IDisposable
     /// </summary>
     public Tensor FlatGradients => _store.Gradients!;
 
+    /// <summary>Makes the gradient of every parameter null.</summary>
+    public void ClearGradients() => _store.ClearGradients();
+
     /// <summary>Loads the weights and makes adapters and head.</summary>
     /// <exception cref="ArgumentException">An option is impossible for this model; the message names it.</exception>
     /// <exception cref="ModelFormatException">A weight is missing or of another shape.</exception>

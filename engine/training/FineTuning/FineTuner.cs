@@ -1,4 +1,3 @@
-using SplitFrozen.Contracts.Determinism;
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using SplitFrozen.Training.Optimization;
@@ -41,11 +40,7 @@ public sealed class FineTuner : IDisposable
         _seed = seed;
         _labelsPerToken = labelsPerToken;
         _schedule = LearningRateSchedule.Create(spec.Schedule, spec.LearningRate, spec.WarmupRatio, totalSteps);
-        Optimizer = new AdamW(
-            model.FlatValues,
-            model.FlatGradients,
-            [.. model.Parameters.Select(parameter => new TrainableTensor(parameter.Name, parameter.Value))],
-            AdamWOptions.From(spec));
+        Optimizer = AdamW.Over(model.FlatValues, model.FlatGradients, model.Parameters, AdamWOptions.From(spec));
     }
 
     /// <summary>Parameters and moments, which a checkpoint saves.</summary>
@@ -67,11 +62,11 @@ public sealed class FineTuner : IDisposable
     {
         Check(samples);
         var total = MicroBatch.Count(samples);
-        var (loss, correct, tokens, index) = (0.0, 0L, 0L, 0UL);
-        foreach (var part in samples.Chunk(MicroBatchSize(samples.Count)))
+        var (loss, correct, tokens, index) = (0.0, 0L, 0L, 0);
+        foreach (var part in samples.Chunk(MicroBatch.Size(_spec, samples.Count)))
         {
             using var batch = MicroBatch.Prepare(_model, part);
-            var dropoutSeed = SeededRandom.ForStream(_seed, "dropout", (ulong)step, index++).NextUInt64();
+            var dropoutSeed = MicroBatch.DropoutSeed(_seed, step, index++);
             using var pass = _model.Forward(batch.Hidden, batch.Layout, batch.Labels, dropoutSeed, training: true);
             var share = total == 0 ? 0.0 : (double)batch.CountedLabels / total;
             pass.BackwardInput(share, _deferred);
@@ -94,7 +89,7 @@ public sealed class FineTuner : IDisposable
     {
         ArgumentNullException.ThrowIfNull(accumulator);
         Check(samples);
-        foreach (var part in samples.Chunk(MicroBatchSize(_spec.BatchSize)))
+        foreach (var part in samples.Chunk(MicroBatch.Size(_spec, _spec.BatchSize)))
         {
             using var batch = MicroBatch.Prepare(_model, part);
             using var pass = _model.Forward(batch.Hidden, batch.Layout, batch.Labels, dropoutSeed: 0, training: false);
@@ -112,8 +107,6 @@ public sealed class FineTuner : IDisposable
     /// <summary>Without a counted label nothing ran backward, and the gradient is zero.</summary>
     private static Tensor HiddenGradient(ForwardPass pass, MicroBatch batch) => pass.HiddenGradient?.alias() ?? zeros_like(batch.Hidden);
 
-    private int MicroBatchSize(int batch) => _spec.MicroBatch > 0 ? _spec.MicroBatch : Math.Max(1, batch);
-
     private double Update(int step, double loss, double learningRate)
     {
         var norm = Optimizer.ClipGradients(_spec.MaxGradientNorm);
@@ -127,11 +120,7 @@ public sealed class FineTuner : IDisposable
             Optimizer.ZeroGradients();
         }
 
-        foreach (var parameter in _model.Parameters)
-        {
-            parameter.ClearGradient();
-        }
-
+        _model.ClearGradients();
         return isFinite ? norm : throw new TrainingDivergedException(step, learningRate);
     }
 

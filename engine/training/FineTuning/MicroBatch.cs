@@ -1,3 +1,5 @@
+using SplitFrozen.Contracts.Determinism;
+using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using static TorchSharp.torch;
 
@@ -23,6 +25,16 @@ internal sealed class MicroBatch : IDisposable
     public int CountedLabels { get; }
 
     public static int Count(IEnumerable<TrainingSample> samples) => samples.Sum(sample => sample.Labels.Count(label => label >= 0));
+
+    /// <summary>Samples in a micro-batch of a batch; at least 1.</summary>
+    public static int Size(TrainingSpec spec, int batch) => spec.MicroBatch > 0 ? spec.MicroBatch : Math.Max(1, batch);
+
+    /// <summary>Seed of the dropout masks of a step's micro-batch, the same whoever trains it.</summary>
+    public static ulong DropoutSeed(ulong seed, int step, int microBatch) => SeededRandom.ForStream(seed, "dropout", (ulong)step, (ulong)microBatch).NextUInt64();
+
+    /// <summary>Samples whose hidden states [ΣT, H] are there already; they are taken over.</summary>
+    public static MicroBatch Of(Tensor hidden, TrainingSample[] samples) =>
+        new(hidden, Layouts(samples), [.. samples.SelectMany(sample => sample.Labels)], Count(samples));
 
     /// <summary>Runs catch-up once for each cut below the boundary, and restores the order of the samples.</summary>
     public static MicroBatch Prepare(UpperModel model, TrainingSample[] samples)
@@ -50,8 +62,7 @@ internal sealed class MicroBatch : IDisposable
             }
         }
 
-        var hidden = cat(atBoundary, 0).MoveToOuterDisposeScope();
-        return new MicroBatch(hidden, Layouts(samples), [.. samples.SelectMany(sample => sample.Labels)], Count(samples));
+        return Of(cat(atBoundary, 0).MoveToOuterDisposeScope(), samples);
     }
 
     public void Dispose()

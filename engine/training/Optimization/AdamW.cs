@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
+using SplitFrozen.Models;
 using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
@@ -52,6 +53,14 @@ public sealed class AdamW : IDisposable
         _secondMoments = zeros_like(values).DetachFromDisposeScope();
         ZeroGradients();
     }
+
+    /// <summary>An optimiser of a model's parameters, with moments of zero.</summary>
+    /// <param name="values">The model's flat values, [N].</param>
+    /// <param name="gradients">Its flat gradients, [N].</param>
+    /// <param name="parameters">Its parameters.</param>
+    /// <param name="options">Decays and epsilon.</param>
+    public static AdamW Over(Tensor values, Tensor gradients, IEnumerable<Parameter> parameters, AdamWOptions options) =>
+        new(values, gradients, [.. parameters.Select(parameter => new TrainableTensor(parameter.Name, parameter.Value))], options);
 
     /// <summary>Steps taken so far; part of the state, because the bias correction depends on it.</summary>
     public int StepsTaken { get; private set; }

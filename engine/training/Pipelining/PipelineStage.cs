@@ -1,4 +1,3 @@
-using SplitFrozen.Contracts.Determinism;
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using SplitFrozen.Pipelining;
@@ -47,8 +46,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(spec);
         (_model, _seed, _before, _behind) = (model, seed, before, behind);
-        Optimizer = new AdamW(
-            model.FlatValues, model.FlatGradients, [.. model.Parameters.Select(parameter => new TrainableTensor(parameter.Name, parameter.Value))], AdamWOptions.From(spec));
+        Optimizer = AdamW.Over(model.FlatValues, model.FlatGradients, model.Parameters, AdamWOptions.From(spec));
     }
 
     /// <summary>Parameters and moments of the stage.</summary>
@@ -66,25 +64,22 @@ public sealed class PipelineStage : IStageWork, IDisposable
 
     /// <inheritdoc/>
     public void ReceiveActivation(int microBatch, CancellationToken cancellationToken) =>
-        Open(microBatch).Input = _before!.ReceiveActivation(microBatch, cancellationToken);
+        Open(microBatch, MicroBatch.Of(_before!.ReceiveActivation(microBatch, cancellationToken), _step!.MicroBatches[microBatch]));
 
     /// <inheritdoc/>
     public void Forward(int microBatch)
     {
-        var samples = _step!.MicroBatches[microBatch];
-        var seed = SeededRandom.ForStream(_seed, "dropout", (ulong)_step.Step, (ulong)microBatch).NextUInt64();
-        int[] labels = [.. samples.SelectMany(sample => sample.Labels)];
         if (_before is null)
         {
-            using var batch = MicroBatch.Prepare(_model, samples);
-            Open(microBatch).Input = batch.Hidden.alias().DetachFromDisposeScope();
+            Open(microBatch, MicroBatch.Prepare(_model, _step!.MicroBatches[microBatch]));
         }
 
         var flight = _flights[microBatch];
-        flight.Layout = new SequenceLayout([.. samples.Select(sample => (int)sample.Hidden.shape[0])]);
-        var pass = flight.Pass = _model.Forward(flight.Input!, flight.Layout, labels, seed, training: true);
-        flight.Input!.Dispose();
-        flight.Input = null;
+        var batch = flight.Batch;
+        var pass = flight.Pass = _model.Forward(batch.Hidden, batch.Layout, batch.Labels, MicroBatch.DropoutSeed(_seed, _step!.Step, microBatch), training: true);
+
+        // The pass has a handle of its own on what it needs of them.
+        batch.Hidden.Dispose();
         Result = new StageResult(Result.Loss + (pass.CountedLabels == 0 ? 0.0 : pass.Loss * Share(pass)), Result.CorrectPredictions + pass.CorrectPredictions);
     }
 
@@ -136,7 +131,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
     {
         Optimizer.ScaleGradients(scale);
         Optimizer.Step(learningRate);
-        ClearGradients();
+        _model.ClearGradients();
     }
 
     /// <summary>Drops what a step has left: its micro-batches in flight and its gradients. The parameters are those of the step before.</summary>
@@ -148,7 +143,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
         }
 
         Optimizer.ZeroGradients();
-        ClearGradients();
+        _model.ClearGradients();
     }
 
     /// <summary>Frees the moments and what is in flight; the model stays.</summary>
@@ -169,7 +164,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
 
     private double Share(ForwardPass pass) => _step!.CountedLabels == 0 ? 0.0 : (double)pass.CountedLabels / _step.CountedLabels;
 
-    private Flight Open(int microBatch) => _flights[microBatch] = new Flight();
+    private void Open(int microBatch, MicroBatch batch) => _flights[microBatch] = new Flight(batch);
 
     private void End(int microBatch)
     {
@@ -179,20 +174,10 @@ public sealed class PipelineStage : IStageWork, IDisposable
         }
     }
 
-    private void ClearGradients()
-    {
-        foreach (var parameter in _model.Parameters)
-        {
-            parameter.ClearGradient();
-        }
-    }
-
     /// <summary>A micro-batch between its arrival and its W.</summary>
-    private sealed class Flight : IDisposable
+    private sealed class Flight(MicroBatch batch) : IDisposable
     {
-        public Tensor? Input { get; set; }
-
-        public SequenceLayout? Layout { get; set; }
+        public MicroBatch Batch => batch;
 
         public ForwardPass? Pass { get; set; }
 
@@ -206,11 +191,10 @@ public sealed class PipelineStage : IStageWork, IDisposable
 
         public void Dispose()
         {
-            Input?.Dispose();
             Gradient?.Dispose();
             Deferred.Dispose();
             Pass?.Dispose();
-            Layout?.Dispose();
+            batch.Dispose();
         }
     }
 }

@@ -99,7 +99,7 @@ public sealed class PipelinedFineTuner : IAsyncDisposable
     public async Task<StepResult> TrainAsync(int step, IReadOnlyList<TrainingSample> samples, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(samples);
-        var work = new PipelineStep(step, [.. samples.Chunk(_spec.MicroBatch > 0 ? _spec.MicroBatch : samples.Count)]);
+        var work = new PipelineStep(step, [.. samples.Chunk(MicroBatch.Size(_spec, samples.Count))]);
         var schedule = CommunicationPass.Insert(PipelineSchedule.Create(new ScheduleRequest(_kind, _stages.Length, work.MicroBatches.Count)));
         Timeline = await ComputeAsync(work, schedule, cancellationToken).ConfigureAwait(false);
         var (result, learningRate) = (_stages[^1].Result, _schedule.At(step));

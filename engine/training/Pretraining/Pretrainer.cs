@@ -48,10 +48,10 @@ public sealed class Pretrainer : IDisposable
             Head = HeadKind.LanguageModel,
             TrainAllWeights = true,
         });
-        _optimizer = new AdamW(
+        _optimizer = AdamW.Over(
             _model.FlatValues,
             _model.FlatGradients,
-            [.. _model.Parameters.Select(parameter => new TrainableTensor(parameter.Name, parameter.Value))],
+            _model.Parameters,
             new AdamWOptions { Beta1 = options.Beta1, Beta2 = options.Beta2, WeightDecay = options.WeightDecay, DecayMatricesOnly = true });
         _sampler = new WindowSampler([.. corpora.Select((corpus, i) => (corpus.Training, options.Inputs[i].Weight))], options.SequenceLength, options.Seed);
         _schedule = LearningRateSchedule.Create("cosine", options.LearningRate, options.WarmupRatio, options.TotalSteps);
@@ -205,11 +205,7 @@ public sealed class Pretrainer : IDisposable
         }
 
         _optimizer.Step(learningRate);
-        foreach (var parameter in _model.Parameters)
-        {
-            parameter.ClearGradient();
-        }
-
+        _model.ClearGradients();
         return (loss, norm);
     }
 
