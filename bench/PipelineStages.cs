@@ -130,10 +130,10 @@ internal static class PipelineStages
         var model = await compute.RunAsync(() => UpperModel.Open(folder, options)).ConfigureAwait(false);
         var tuner = await compute.RunAsync(() => new FineTuner(model, spec, 100, seed: 1, labelsPerToken: false)).ConfigureAwait(false);
         var boundaries = StagePartition.Balanced(0, [.. Enumerable.Repeat(1.0, TrainingStep.Config.Layers)], 2);
-        var piped = await PipelinedFineTuner.OpenAsync(
-            folder, options, boundaries, PipelineScheduleKind.ZeroBubble, spec, 100, seed: 1, TimeProvider.System).ConfigureAwait(false);
-        await using (piped.ConfigureAwait(false))
+        var stages = await LocalStageSet.OpenAsync(folder, options, boundaries, spec, seed: 1, TimeProvider.System).ConfigureAwait(false);
+        await using (stages.ConfigureAwait(false))
         {
+            var piped = new PipelinedFineTuner(stages, PipelineScheduleKind.ZeroBubble, spec, labelsPerToken: false);
             var (one, two) = (new List<double>(), new List<double>());
             for (var step = 0; step <= Rounds; step++)
             {
@@ -141,7 +141,7 @@ internal static class PipelineStages
                 _ = await compute.RunAsync(() => tuner.Train(step, samples)).ConfigureAwait(false);
                 one.Add(clock.Elapsed.TotalMilliseconds);
                 clock.Restart();
-                _ = await piped.TrainAsync(step, samples, CancellationToken.None).ConfigureAwait(false);
+                _ = await piped.TrainAsync(step, spec.LearningRate, samples, CancellationToken.None).ConfigureAwait(false);
                 two.Add(clock.Elapsed.TotalMilliseconds);
             }
 

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using SplitFrozen.Cli.Display;
-using SplitFrozen.Cli.Scheduling;
 using SplitFrozen.Pipelining;
 
 namespace SplitFrozen.Cli.Commands;
@@ -13,9 +12,6 @@ internal sealed class ScheduleCommand
     private const int TextWidth = 96;
 
     private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
-    private static readonly (string Name, PipelineScheduleKind Kind)[] s_kinds =
-        [("gpipe", PipelineScheduleKind.GPipe), ("1f1b", PipelineScheduleKind.OneForwardOneBackward), ("zb", PipelineScheduleKind.ZeroBubble)];
 
     private readonly Option<string> _kind = new("--kind") { Description = "gpipe, 1f1b or zb (zero-bubble, ZB-H1).", HelpName = "KIND", DefaultValueFactory = _ => "zb" };
     private readonly Option<int> _stages = new("--stages") { Description = "Stages that train.", HelpName = "P", DefaultValueFactory = _ => 4 };
@@ -47,8 +43,7 @@ internal sealed class ScheduleCommand
         var timeline = PipelineTimeline.Of(schedule, [.. schedule.Stages.Select(_ => cost)]);
         if (parsed.GetValue(_svg) is { } file)
         {
-            var title = $"{parsed.GetValue(_kind)}, {schedule.Request.Stages} stages, {schedule.Request.MicroBatches} micro-batches: {Quantity.Percent(Math.Max(0, timeline.BubbleShare))} bubble";
-            await File.WriteAllTextAsync(file, TimelinePlot.Draw(title, timeline)).ConfigureAwait(false);
+            await File.WriteAllTextAsync(file, TimelinePlot.Draw(timeline)).ConfigureAwait(false);
         }
 
         var printed = parsed.GetValue(_sends) ? CommunicationPass.Insert(schedule) : schedule;
@@ -59,15 +54,10 @@ internal sealed class ScheduleCommand
     private PipelineSchedule Schedule(ParseResult parsed)
     {
         var name = parsed.GetRequiredValue(_kind);
-        var index = Array.FindIndex(s_kinds, kind => kind.Name == name);
-        if (index < 0)
-        {
-            throw new InputException($"--kind {name}: expected gpipe, 1f1b or zb.");
-        }
-
+        var kind = PipelineSchedule.FindKind(name) ?? throw new InputException($"--kind {name}: expected gpipe, 1f1b or zb.");
         try
         {
-            return PipelineSchedule.Create(new ScheduleRequest(s_kinds[index].Kind, parsed.GetValue(_stages), parsed.GetValue(_microBatches))
+            return PipelineSchedule.Create(new ScheduleRequest(kind, parsed.GetValue(_stages), parsed.GetValue(_microBatches))
             {
                 ForwardStages = parsed.GetValue(_devices), MemoryLimit = parsed.GetValue(_limit),
             });

@@ -199,8 +199,26 @@ public sealed record TrainingSpec
     /// <summary>A checkpoint every n optimiser steps, and always at an epoch's end.</summary>
     public int CheckpointEverySteps { get; init; } = 200;
 
-    /// <summary>Threads for the trainer's tensor work.</summary>
+    /// <summary>Threads for the trainer's tensor work, for each stage.</summary>
     public int Threads { get; init; } = 1;
+
+    /// <summary>
+    /// Stages that the trained blocks are cut into, each on a compute thread of its own; the adapter is the same bits. Needs micro-batches
+    /// to pay. Where trainers were started with <c>--stage</c>, their number counts.
+    /// </summary>
+    public int Stages { get; init; } = 1;
+
+    /// <summary>First block of every stage but the first, ascending; empty cuts so that the stages take the same time, as measured at the start.</summary>
+    public IReadOnlyList<int> StageBoundaries { get; init; } = [];
+
+    /// <summary>How the stages take turns: <c>gpipe</c>, <c>1f1b</c> or <c>zb</c> (zero-bubble, ZB-H1). The adapter is the same bits.</summary>
+    public string Pipeline { get; init; } = "zb";
+
+    /// <summary>
+    /// Copies of the stages that share a step's micro-batches; their gradients are summed in a fixed order, so the adapter is the same bits for the same
+    /// number of copies. Where trainers were started with <c>--replica</c>, their number counts.
+    /// </summary>
+    public int Replicas { get; init; } = 1;
 }
 
 /// <summary>The activation cache.</summary>

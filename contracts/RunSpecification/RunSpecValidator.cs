@@ -10,6 +10,7 @@ namespace SplitFrozen.Contracts.RunSpecification;
 public static partial class RunSpecValidator
 {
     private const int MostThreads = 1024;
+    private const int MostStages = 64;
     private const int MostClients = 100_000;
     private const int SmallestMessage = 4 << 10;
     private const int LargestMessage = 16 << 20;
@@ -29,7 +30,7 @@ public static partial class RunSpecValidator
         TaskSpecChecks.Check(spec.Task, ownData: spec.Clients.Partition == ClientPartitions.Devices, fileExists, faults);
         Check(spec.Clients, spec.Model, spec.Task, faults);
         Check(spec.Device, faults);
-        Check(spec.Training, faults);
+        Check(spec.Training, spec.Model.Boundary, faults);
         Check(spec.Cache, faults);
         return faults.All;
     }
@@ -164,7 +165,7 @@ public static partial class RunSpecValidator
         faults.Range(device.Threads, 1, MostThreads);
     }
 
-    private static void Check(TrainingSpec training, RunSpecFaults faults)
+    private static void Check(TrainingSpec training, int boundary, RunSpecFaults faults)
     {
         faults.Range(training.Epochs, 1, int.MaxValue);
         faults.Range(training.BatchSize, 1, int.MaxValue);
@@ -182,6 +183,17 @@ public static partial class RunSpecValidator
         faults.NotNegative(training.MaxGradientNorm, "0 turns clipping off");
         faults.Range(training.CheckpointEverySteps, 1, int.MaxValue);
         faults.Range(training.Threads, 1, MostThreads);
+        CheckStages(training, boundary, faults);
+    }
+
+    private static void CheckStages(TrainingSpec training, int boundary, RunSpecFaults faults)
+    {
+        faults.Range(training.Stages, 1, MostStages);
+        faults.Range(training.Replicas, 1, MostStages);
+        faults.OneOf(training.Pipeline, ["gpipe", "1f1b", "zb"]);
+        faults.Require(
+            training.StageBoundaries.Prepend(boundary).Zip(training.StageBoundaries).All(pair => pair.First < pair.Second), training.StageBoundaries,
+            $"ascending blocks above model.boundary, {boundary}", "each is the first block of a stage, the lowest stage left out");
     }
 
     private static void Check(CacheSpec cache, RunSpecFaults faults)

@@ -46,6 +46,34 @@ public sealed record PipelineSchedule(ScheduleRequest Request, IReadOnlyList<IRe
         return new PipelineSchedule(request, [.. stages.Select(actions => actions.ToArray())]);
     }
 
+    /// <summary>A kind by its name, <c>gpipe</c>, <c>1f1b</c> or <c>zb</c>; null for any other.</summary>
+    public static PipelineScheduleKind? FindKind(string name) => name switch
+    {
+        "gpipe" => PipelineScheduleKind.GPipe,
+        "1f1b" => PipelineScheduleKind.OneForwardOneBackward,
+        "zb" => PipelineScheduleKind.ZeroBubble,
+        _ => null,
+    };
+
+    /// <summary>The name that <see cref="FindKind"/> knows a kind by.</summary>
+    public static string NameOf(PipelineScheduleKind kind) => kind switch
+    {
+        PipelineScheduleKind.GPipe => "gpipe",
+        PipelineScheduleKind.OneForwardOneBackward => "1f1b",
+        _ => "zb",
+    };
+
+    /// <summary>A schedule of forwards alone, for an evaluation.</summary>
+    /// <param name="stages">Stages, at least 1.</param>
+    /// <param name="microBatches">Micro-batches, at least 1.</param>
+    public static PipelineSchedule ForwardOnly(int stages, int microBatches)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(stages, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(microBatches, 1);
+        var request = new ScheduleRequest(PipelineScheduleKind.GPipe, 1, microBatches) { ForwardStages = stages - 1 };
+        return new PipelineSchedule(request, [.. Enumerable.Range(0, stages).Select(_ => Forwards(0, microBatches).ToArray())]);
+    }
+
     /// <summary>Most micro-batches that a stage holds at a time between F and W.</summary>
     public int MostInFlight(int stage)
     {

@@ -56,18 +56,15 @@ internal sealed class CheckpointFile
 
     public TrainingPosition Position { get; }
 
-    public static void Write(Stream stream, TrainingPosition position, AdamW optimizer)
+    public static void Write(Stream stream, TrainingPosition position, TrainingState state)
     {
         var writer = new SafetensorsWriter();
         var tensors = new List<(string Name, ReadOnlyMemory<byte> Bytes)>();
-        foreach (var state in optimizer.State())
+        foreach (var parameter in state.Parameters)
         {
-            using (state)
-            {
-                Add(_kinds[0] + state.Name, state.Value);
-                Add(_kinds[1] + state.Name, state.FirstMoment);
-                Add(_kinds[2] + state.Name, state.SecondMoment);
-            }
+            Add(_kinds[0] + parameter.Name, parameter.Value);
+            Add(_kinds[1] + parameter.Name, parameter.FirstMoment);
+            Add(_kinds[2] + parameter.Name, parameter.SecondMoment);
         }
 
         var samples = new byte[position.AppliedSamples.Count * sizeof(long)];
@@ -78,7 +75,7 @@ internal sealed class CheckpointFile
 
         writer.Add(Samples, ElementType.Int64, [position.AppliedSamples.Count], samples);
         tensors.Add((Samples, samples));
-        var metadata = Describe(position, optimizer.StepsTaken);
+        var metadata = Describe(position, state.StepsTaken);
         metadata["checksum"] = Checksum(metadata, tensors);
         foreach (var (key, value) in metadata)
         {
@@ -117,17 +114,14 @@ internal sealed class CheckpointFile
         }
     }
 
-    /// <summary>Copies the state into the optimiser; checks that every tensor is there, and fits, before the first is copied.</summary>
-    public void LoadInto(AdamW optimizer)
+    /// <summary>Overwrites a state of the same parameters; checks that every tensor is there, and fits, before the first is copied.</summary>
+    public void LoadInto(TrainingState state)
     {
         var copies = new List<(TensorEntry Entry, Tensor Target)>();
-        foreach (var state in optimizer.State())
+        foreach (var parameter in state.Parameters)
         {
-            Tensor[] targets = [state.Value, state.FirstMoment, state.SecondMoment];
-            for (var kind = 0; kind < _kinds.Length; kind++)
-            {
-                copies.Add((Expect(_kinds[kind] + state.Name, targets[kind]), targets[kind]));
-            }
+            Tensor[] targets = [parameter.Value, parameter.FirstMoment, parameter.SecondMoment];
+            copies.AddRange(targets.Select((target, kind) => (Expect(_kinds[kind] + parameter.Name, target), target)));
         }
 
         if (copies.Count + 1 != _header.Entries.Count)
@@ -135,13 +129,8 @@ internal sealed class CheckpointFile
             throw Damaged($"has {_header.Entries.Count} tensors, this run needs {copies.Count + 1}; it was made for other parameters.");
         }
 
-        foreach (var (entry, target) in copies)
-        {
-            Bytes(entry).Span.CopyTo(TensorBytes.View(target));
-            target.Dispose();
-        }
-
-        optimizer.Resume(_optimizerSteps);
+        copies.ForEach(copy => Bytes(copy.Entry).Span.CopyTo(TensorBytes.View(copy.Target)));
+        state.StepsTaken = _optimizerSteps;
     }
 
     private static SortedDictionary<string, string> Describe(TrainingPosition position, int optimizerSteps) => new(StringComparer.Ordinal)

@@ -23,18 +23,18 @@ public sealed class CheckpointFolder(string path)
 
     /// <summary>Writes a checkpoint, flushed to the disk, and deletes the oldest beyond two.</summary>
     /// <param name="position">Where the run stands.</param>
-    /// <param name="optimizer">Parameters and moments.</param>
+    /// <param name="state">Parameters and moments.</param>
     /// <returns>Path of the new file.</returns>
     /// <exception cref="CheckpointException">The disk refused it; earlier checkpoints are untouched.</exception>
-    public string Write(TrainingPosition position, AdamW optimizer)
+    public string Write(TrainingPosition position, TrainingState state)
     {
         ArgumentNullException.ThrowIfNull(position);
-        ArgumentNullException.ThrowIfNull(optimizer);
+        ArgumentNullException.ThrowIfNull(state);
         var file = System.IO.Path.Combine(Path, Prefix + position.Step.ToString("D10", CultureInfo.InvariantCulture) + Suffix);
         try
         {
             _ = Directory.CreateDirectory(Path);
-            AtomicFile.Write(file, stream => CheckpointFile.Write(stream, position, optimizer), OpenStream);
+            AtomicFile.Write(file, stream => CheckpointFile.Write(stream, position, state), OpenStream);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -50,22 +50,34 @@ public sealed class CheckpointFolder(string path)
     }
 
     /// <summary>
-    /// Loads the newest good checkpoint into an optimiser with the same parameters, or returns null if there is none at all.
+    /// Overwrites a state of the same parameters with the newest good checkpoint, or returns null if there is none at all.
     /// A damaged file is passed over with a notice; one of another run is refused.
     /// </summary>
-    /// <param name="optimizer">Gets the parameters and moments. Unchanged unless a checkpoint is loaded.</param>
+    /// <param name="state">Gets the parameters and moments. Unchanged unless a checkpoint is loaded.</param>
     /// <param name="specificationHash">Hash that the checkpoint must carry.</param>
     /// <param name="notice">Told about damaged files.</param>
     /// <exception cref="CheckpointException">All checkpoints are damaged, or the newest good one belongs to another run.</exception>
-    public TrainingPosition? ReadLatest(AdamW optimizer, string specificationHash, Action<string>? notice = null)
+    public TrainingPosition? ReadLatest(TrainingState state, string specificationHash, Action<string>? notice = null)
     {
-        ArgumentNullException.ThrowIfNull(optimizer);
+        ArgumentNullException.ThrowIfNull(state);
         var content = FindLatest(specificationHash, notice);
-        content?.LoadInto(optimizer);
+        content?.LoadInto(state);
         return content?.Position;
     }
 
-    /// <summary>The position of the checkpoint that <see cref="ReadLatest"/> would load, without an optimiser.</summary>
+    /// <summary><see cref="ReadLatest(TrainingState, string, Action{string}?)"/> into one optimiser.</summary>
+    public TrainingPosition? ReadLatest(AdamW optimizer, string specificationHash, Action<string>? notice = null) =>
+        Into(optimizer, state => ReadLatest(state, specificationHash, notice));
+
+    /// <summary><see cref="Write(TrainingPosition, TrainingState)"/> of one optimiser.</summary>
+    public string Write(TrainingPosition position, AdamW optimizer)
+    {
+        ArgumentNullException.ThrowIfNull(optimizer);
+        using var state = optimizer.State();
+        return Write(position, state);
+    }
+
+    /// <summary>The position of the checkpoint that <see cref="ReadLatest(TrainingState, string, Action{string}?)"/> would load, without an optimiser.</summary>
     /// <param name="specificationHash">Hash that the checkpoint must carry.</param>
     /// <param name="notice">Told about damaged files.</param>
     /// <exception cref="CheckpointException">All checkpoints are damaged, or the newest good one belongs to another run.</exception>
@@ -106,15 +118,17 @@ public sealed class CheckpointFolder(string path)
     /// <exception cref="CheckpointException">The file is damaged or belongs to another run.</exception>
     public static TrainingPosition ReadFile(string file, AdamW optimizer, string specificationHash)
     {
-        ArgumentNullException.ThrowIfNull(optimizer);
         var content = CheckpointFile.Read(file);
         if (content.Position.SpecificationHash != specificationHash)
         {
             throw new CheckpointException(file, "was written by another run than the one in its folder.");
         }
 
-        content.LoadInto(optimizer);
-        return content.Position;
+        return Into(optimizer, state =>
+        {
+            content.LoadInto(state);
+            return content.Position;
+        })!;
     }
 
     /// <summary>The checkpoints in the folder, newest first, with their steps.</summary>
@@ -137,5 +151,19 @@ public sealed class CheckpointFolder(string path)
 
         found.Sort((a, b) => b.Step.CompareTo(a.Step));
         return found;
+    }
+
+    /// <summary>Where a checkpoint was loaded, the optimiser goes on from it.</summary>
+    private static TrainingPosition? Into(AdamW optimizer, Func<TrainingState, TrainingPosition?> read)
+    {
+        ArgumentNullException.ThrowIfNull(optimizer);
+        using var state = optimizer.State();
+        var position = read(state);
+        if (position is not null)
+        {
+            optimizer.Restore(state);
+        }
+
+        return position;
     }
 }

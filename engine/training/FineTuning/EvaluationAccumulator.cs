@@ -1,7 +1,5 @@
-using SplitFrozen.Models;
 using SplitFrozen.Tasks;
 using SplitFrozen.Tasks.Metrics;
-using static TorchSharp.torch;
 
 namespace SplitFrozen.Training.FineTuning;
 
@@ -51,18 +49,20 @@ public sealed class EvaluationAccumulator
         return metrics;
     }
 
-    /// <summary>Adds one pass; its labels are those that it was made with.</summary>
-    internal void Add(ForwardPass pass, int[] labels, int samples)
+    /// <summary>Adds one micro-batch.</summary>
+    /// <param name="head">What the head said of it, with predictions.</param>
+    /// <param name="labels">The labels that it was asked about.</param>
+    /// <param name="samples">Its samples.</param>
+    internal void Add(HeadResult head, int[] labels, int samples)
     {
         Samples += samples;
         if (Classification is null)
         {
-            LanguageModel!.AddBatch(pass.Loss, pass.CountedLabels, pass.CorrectPredictions);
-            return;
+            LanguageModel!.AddBatch(head.Loss, head.CountedLabels, head.CorrectPredictions);
         }
-
-        using var best = pass.Logits!.argmax(1);
-        using var predicted = best.to(ScalarType.Int32);
-        Classification.AddBatch(predicted.data<int>().ToArray(), labels, pass.Loss);
+        else
+        {
+            Classification.AddBatch(head.Predicted, labels, head.Loss);
+        }
     }
 }

@@ -60,7 +60,7 @@ public sealed class FineTuner : IDisposable
     /// <exception cref="TrainingDivergedException">The loss or its gradient is not finite.</exception>
     public StepResult Train(int step, IReadOnlyList<TrainingSample> samples, ICollection<Tensor>? hiddenGradients = null)
     {
-        Check(samples);
+        MicroBatch.Check(samples, _labelsPerToken);
         var total = MicroBatch.Count(samples);
         var (loss, correct, tokens, index) = (0.0, 0L, 0L, 0);
         foreach (var part in samples.Chunk(MicroBatch.Size(_spec, samples.Count)))
@@ -88,12 +88,12 @@ public sealed class FineTuner : IDisposable
     public void EvaluateInto(EvaluationAccumulator accumulator, IReadOnlyList<TrainingSample> samples)
     {
         ArgumentNullException.ThrowIfNull(accumulator);
-        Check(samples);
+        MicroBatch.Check(samples, _labelsPerToken);
         foreach (var part in samples.Chunk(MicroBatch.Size(_spec, _spec.BatchSize)))
         {
             using var batch = MicroBatch.Prepare(_model, part);
             using var pass = _model.Forward(batch.Hidden, batch.Layout, batch.Labels, dropoutSeed: 0, training: false);
-            accumulator.Add(pass, batch.Labels, part.Length);
+            accumulator.Add(HeadResult.Of(pass, withPredictions: true), batch.Labels, part.Length);
         }
     }
 
@@ -122,23 +122,5 @@ public sealed class FineTuner : IDisposable
 
         _model.ClearGradients();
         return isFinite ? norm : throw new TrainingDivergedException(step, learningRate);
-    }
-
-    private void Check(IReadOnlyList<TrainingSample> samples)
-    {
-        ArgumentNullException.ThrowIfNull(samples);
-        if (samples.Count == 0)
-        {
-            throw new ArgumentException("There is no sample.", nameof(samples));
-        }
-
-        foreach (var sample in samples)
-        {
-            var labels = _labelsPerToken ? sample.Hidden.shape[0] : 1;
-            if (sample.Labels.Length != labels)
-            {
-                throw new ArgumentException($"Sample {sample.Id} has {sample.Labels.Length} labels, not {labels}.", nameof(samples));
-            }
-        }
     }
 }

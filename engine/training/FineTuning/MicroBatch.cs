@@ -24,7 +24,29 @@ internal sealed class MicroBatch : IDisposable
 
     public int CountedLabels { get; }
 
-    public static int Count(IEnumerable<TrainingSample> samples) => samples.Sum(sample => sample.Labels.Count(label => label >= 0));
+    public static int Count(IEnumerable<int> labels) => labels.Count(label => label >= 0);
+
+    public static int Count(IEnumerable<TrainingSample> samples) => samples.Sum(sample => Count(sample.Labels));
+
+    /// <summary>Checks samples before anything is computed.</summary>
+    /// <exception cref="ArgumentException">There is none, or one has more or fewer labels than it must.</exception>
+    public static void Check(IReadOnlyList<TrainingSample> samples, bool labelsPerToken)
+    {
+        ArgumentNullException.ThrowIfNull(samples);
+        if (samples.Count == 0)
+        {
+            throw new ArgumentException("There is no sample.", nameof(samples));
+        }
+
+        foreach (var sample in samples)
+        {
+            var labels = labelsPerToken ? sample.Hidden.shape[0] : 1;
+            if (sample.Labels.Length != labels)
+            {
+                throw new ArgumentException($"Sample {sample.Id} has {sample.Labels.Length} labels, not {labels}.", nameof(samples));
+            }
+        }
+    }
 
     /// <summary>Samples in a micro-batch of a batch; at least 1.</summary>
     public static int Size(TrainingSpec spec, int batch) => spec.MicroBatch > 0 ? spec.MicroBatch : Math.Max(1, batch);
@@ -33,8 +55,13 @@ internal sealed class MicroBatch : IDisposable
     public static ulong DropoutSeed(ulong seed, int step, int microBatch) => SeededRandom.ForStream(seed, "dropout", (ulong)step, (ulong)microBatch).NextUInt64();
 
     /// <summary>Samples whose hidden states [ΣT, H] are there already; they are taken over.</summary>
-    public static MicroBatch Of(Tensor hidden, TrainingSample[] samples) =>
-        new(hidden, Layouts(samples), [.. samples.SelectMany(sample => sample.Labels)], Count(samples));
+    public static MicroBatch Of(Tensor hidden, int[] lengths, int[] labels) => new(hidden, new SequenceLayout(lengths), labels, Count(labels));
+
+    /// <summary>Tokens of each sample.</summary>
+    public static int[] Lengths(IEnumerable<TrainingSample> samples) => [.. samples.Select(sample => (int)sample.Hidden.shape[0])];
+
+    /// <summary>Labels of all samples, one after the other.</summary>
+    public static int[] AllLabels(IEnumerable<TrainingSample> samples) => [.. samples.SelectMany(sample => sample.Labels)];
 
     /// <summary>Runs catch-up once for each cut below the boundary, and restores the order of the samples.</summary>
     public static MicroBatch Prepare(UpperModel model, TrainingSample[] samples)
@@ -51,7 +78,7 @@ internal sealed class MicroBatch : IDisposable
                 continue;
             }
 
-            using var layout = Layouts(members.Select(i => samples[i]));
+            using var layout = new SequenceLayout(Lengths(members.Select(i => samples[i])));
             var caughtUp = model.CatchUp(cat([.. members.Select(i => samples[i].Hidden)], 0), layout, group.Key);
             var start = 0L;
             foreach (var i in members)
@@ -62,7 +89,7 @@ internal sealed class MicroBatch : IDisposable
             }
         }
 
-        return Of(cat(atBoundary, 0).MoveToOuterDisposeScope(), samples);
+        return Of(cat(atBoundary, 0).MoveToOuterDisposeScope(), Lengths(samples), AllLabels(samples));
     }
 
     public void Dispose()
@@ -70,6 +97,4 @@ internal sealed class MicroBatch : IDisposable
         Hidden.Dispose();
         Layout.Dispose();
     }
-
-    private static SequenceLayout Layouts(IEnumerable<TrainingSample> samples) => new([.. samples.Select(sample => (int)sample.Hidden.shape[0])]);
 }

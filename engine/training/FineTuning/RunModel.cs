@@ -26,7 +26,14 @@ public static class RunModel
             Head = classes > 0 ? HeadKind.Classification : HeadKind.LanguageModel,
             Classes = classes,
             Lora = Lora(spec.Lora),
-            Seed = unchecked((ulong)spec.Seed),
+            Seed = Seed(spec),
         };
+    }
+
+    /// <summary>The seed of a run in the engine's terms: of initial values and of dropout.</summary>
+    public static ulong Seed(RunSpec spec)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        return unchecked((ulong)spec.Seed);
     }
 }

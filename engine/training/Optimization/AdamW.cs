@@ -117,23 +117,33 @@ public sealed class AdamW : IDisposable
         _gradients.fill_(0);
     }
 
-    /// <summary>The state by name: every parameter's value and moments, as views that stay valid while the optimiser lives.</summary>
-    /// <returns>Name of the parameter and its three tensors, in the order of the buffer. The caller disposes the views.</returns>
-    public IEnumerable<ParameterState> State()
-    {
-        foreach (var parameter in _parameters)
-        {
-            yield return new ParameterState(
-                parameter.Name, parameter.Value.alias(), Slice(_firstMoments, parameter.Value), Slice(_secondMoments, parameter.Value));
-        }
-    }
+    /// <summary>All gradients, [N]; what is written there counts.</summary>
+    public Tensor Gradients => _gradients;
 
-    /// <summary>Sets the number of steps after the state's tensors were overwritten from a checkpoint.</summary>
-    /// <param name="stepsTaken">Steps taken, at least 0.</param>
-    public void Resume(int stepsTaken)
+    /// <summary>Every parameter's value and moments in the order of the buffer, as views that stay valid while the optimiser lives.</summary>
+    public TrainingState State() => new(
+        Array.ConvertAll(_parameters, parameter => new ParameterState(
+            parameter.Name, parameter.Value.alias(), Slice(_firstMoments, parameter.Value), Slice(_secondMoments, parameter.Value))),
+        StepsTaken);
+
+    /// <summary>Takes values, moments and the number of steps from a state that has at least these parameters; gradients are zero then.</summary>
+    /// <param name="state">The state; its tensors may be views of this optimiser's own.</param>
+    /// <exception cref="ArgumentException">A parameter is missing.</exception>
+    public void Restore(TrainingState state)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(stepsTaken);
-        StepsTaken = stepsTaken;
+        ArgumentNullException.ThrowIfNull(state);
+        var given = state.Parameters.ToDictionary(parameter => parameter.Name, StringComparer.Ordinal);
+        using var own = State();
+        using var frozen = no_grad();
+        foreach (var target in own.Parameters)
+        {
+            var source = given.GetValueOrDefault(target.Name) ?? throw new ArgumentException($"The state has no parameter '{target.Name}'.", nameof(state));
+            _ = target.Value.copy_(source.Value);
+            _ = target.FirstMoment.copy_(source.FirstMoment);
+            _ = target.SecondMoment.copy_(source.SecondMoment);
+        }
+
+        StepsTaken = state.StepsTaken;
         ZeroGradients();
     }
 

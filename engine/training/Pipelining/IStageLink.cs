@@ -5,7 +5,7 @@ namespace SplitFrozen.Training.Pipelining;
 
 /// <summary>
 /// What a stage exchanges with the stage before it or behind it. Sending does not wait for the other side to take it; receiving waits. Who
-/// receives a tensor owns it; who sends one keeps its own.
+/// receives a tensor owns it; who sends one keeps its own. Both sides send and receive micro-batches in their order.
 /// </summary>
 public interface IStageLink
 {
@@ -22,53 +22,36 @@ public interface IStageLink
     /// <summary>Waits for a gradient from above.</summary>
     /// <exception cref="OperationCanceledException">The step was abandoned.</exception>
     Tensor? ReceiveGradient(int microBatch, CancellationToken cancellationToken);
+
+    /// <summary>Drops what has come and was not received: the step was abandoned.</summary>
+    void Clear();
 }
 
-/// <summary>
-/// A link within one process: tensors go over as handles of the same memory. Holds no more than the schedule lets a stage run ahead. Both sides
-/// send and receive micro-batches in their order.
-/// </summary>
-public sealed class InProcessStageLink : IStageLink, IDisposable
+/// <summary>Tensors on their way to a stage, in the order in which they were sent. Holds no more than the schedule lets a stage run ahead.</summary>
+public sealed class StageQueue : IDisposable
 {
-    private readonly BlockingCollection<(int MicroBatch, Tensor Hidden)> _activations = [];
-    private readonly BlockingCollection<(int MicroBatch, Tensor? Gradient)> _gradients = [];
+    private readonly BlockingCollection<(int MicroBatch, Tensor? Tensor)> _waiting = [];
 
-    /// <inheritdoc/>
-    public void SendActivation(int microBatch, Tensor hidden)
+    /// <summary>Adds a tensor, which is taken over.</summary>
+    public void Add(int microBatch, Tensor? tensor) => _waiting.Add((microBatch, tensor), CancellationToken.None);
+
+    /// <summary>Waits for the tensor of a micro-batch; the caller owns it.</summary>
+    /// <exception cref="OperationCanceledException">The step was abandoned.</exception>
+    /// <exception cref="InvalidOperationException">Another micro-batch came.</exception>
+    public Tensor? Take(int microBatch, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(hidden);
-        _activations.Add((microBatch, hidden.alias().DetachFromDisposeScope()), CancellationToken.None);
+        var (received, tensor) = _waiting.Take(cancellationToken);
+        return received == microBatch
+            ? tensor
+            : throw new InvalidOperationException($"Micro-batch {received} came over a stage link where {microBatch} was due.");
     }
 
-    /// <inheritdoc/>
-    public Tensor ReceiveActivation(int microBatch, CancellationToken cancellationToken)
-    {
-        var (received, hidden) = _activations.Take(cancellationToken);
-        return received == microBatch ? hidden : throw OutOfOrder(microBatch, received);
-    }
-
-    /// <inheritdoc/>
-    public void SendGradient(int microBatch, Tensor? gradient) =>
-        _gradients.Add((microBatch, gradient?.alias().DetachFromDisposeScope()), CancellationToken.None);
-
-    /// <inheritdoc/>
-    public Tensor? ReceiveGradient(int microBatch, CancellationToken cancellationToken)
-    {
-        var (received, gradient) = _gradients.Take(cancellationToken);
-        return received == microBatch ? gradient : throw OutOfOrder(microBatch, received);
-    }
-
-    /// <summary>Drops what was sent and not received: the step was abandoned.</summary>
+    /// <summary>Drops what waits.</summary>
     public void Clear()
     {
-        while (_activations.TryTake(out var activation))
+        while (_waiting.TryTake(out var dropped))
         {
-            activation.Hidden.Dispose();
-        }
-
-        while (_gradients.TryTake(out var gradient))
-        {
-            gradient.Gradient?.Dispose();
+            dropped.Tensor?.Dispose();
         }
     }
 
@@ -76,9 +59,43 @@ public sealed class InProcessStageLink : IStageLink, IDisposable
     public void Dispose()
     {
         Clear();
+        _waiting.Dispose();
+    }
+}
+
+/// <summary>A link within one process: tensors go over as handles of the same memory.</summary>
+public sealed class InProcessStageLink : IStageLink, IDisposable
+{
+    private readonly StageQueue _activations = new();
+    private readonly StageQueue _gradients = new();
+
+    /// <inheritdoc/>
+    public void SendActivation(int microBatch, Tensor hidden)
+    {
+        ArgumentNullException.ThrowIfNull(hidden);
+        _activations.Add(microBatch, hidden.alias().DetachFromDisposeScope());
+    }
+
+    /// <inheritdoc/>
+    public Tensor ReceiveActivation(int microBatch, CancellationToken cancellationToken) => _activations.Take(microBatch, cancellationToken)!;
+
+    /// <inheritdoc/>
+    public void SendGradient(int microBatch, Tensor? gradient) => _gradients.Add(microBatch, gradient?.alias().DetachFromDisposeScope());
+
+    /// <inheritdoc/>
+    public Tensor? ReceiveGradient(int microBatch, CancellationToken cancellationToken) => _gradients.Take(microBatch, cancellationToken);
+
+    /// <inheritdoc/>
+    public void Clear()
+    {
+        _activations.Clear();
+        _gradients.Clear();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
         _activations.Dispose();
         _gradients.Dispose();
     }
-
-    private static InvalidOperationException OutOfOrder(int expected, int received) => new($"Micro-batch {received} came over a stage link where {expected} was due.");
 }

@@ -7,20 +7,6 @@ using static TorchSharp.torch;
 
 namespace SplitFrozen.Training.Pipelining;
 
-/// <summary>A step as all stages know it.</summary>
-/// <param name="Step">The step, counted from 0.</param>
-/// <param name="MicroBatches">The samples of each micro-batch; only the first stage looks at their hidden states.</param>
-public sealed record PipelineStep(int Step, IReadOnlyList<TrainingSample[]> MicroBatches)
-{
-    /// <summary>Labels of the step that count.</summary>
-    public int CountedLabels { get; } = MicroBatches.Sum(MicroBatch.Count);
-}
-
-/// <summary>What the stage with the head saw of a step; zero for the others.</summary>
-/// <param name="Loss">Mean loss over all counted labels.</param>
-/// <param name="CorrectPredictions">Counted labels that had the largest logit.</param>
-public readonly record struct StageResult(double Loss, long CorrectPredictions);
-
 /// <summary>
 /// One stage of the trained blocks: what a schedule asks for of a step, then the update of its own parameters. Gradients are summed in the order of the
 /// micro-batches, as <see cref="FineTuner"/> sums them, so the bits do not depend on the number of stages or the schedule. Not
@@ -33,6 +19,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
     private readonly IStageLink? _before;
     private readonly IStageLink? _behind;
     private readonly Dictionary<int, Flight> _flights = [];
+    private readonly List<HeadResult> _heads = [];
     private PipelineStep? _step;
 
     /// <summary>Starts with moments of zero.</summary>
@@ -52,39 +39,53 @@ public sealed class PipelineStage : IStageWork, IDisposable
     /// <summary>Parameters and moments of the stage.</summary>
     public AdamW Optimizer { get; }
 
+    /// <summary>What the stage with the head has seen of the step so far, by micro-batch; empty for the others.</summary>
+    public IReadOnlyList<HeadResult> Heads => _heads;
+
     /// <summary>Begins a step: what is done from now on belongs to it.</summary>
     public void Begin(PipelineStep step)
     {
         ArgumentNullException.ThrowIfNull(step);
-        (_step, Result) = (step, default);
+        _step = step;
+        _heads.Clear();
     }
 
-    /// <summary>What the stage with the head has seen of the step so far.</summary>
-    public StageResult Result { get; private set; }
-
     /// <inheritdoc/>
-    public void ReceiveActivation(int microBatch, CancellationToken cancellationToken) =>
-        Open(microBatch, MicroBatch.Of(_before!.ReceiveActivation(microBatch, cancellationToken), _step!.MicroBatches[microBatch]));
+    public void ReceiveActivation(int microBatch, CancellationToken cancellationToken)
+    {
+        var outline = _step!.MicroBatches[microBatch];
+        Open(microBatch, MicroBatch.Of(_before!.ReceiveActivation(microBatch, cancellationToken), outline.Lengths, outline.Labels));
+    }
 
     /// <inheritdoc/>
     public void Forward(int microBatch)
     {
+        var step = _step!;
         if (_before is null)
         {
-            Open(microBatch, MicroBatch.Prepare(_model, _step!.MicroBatches[microBatch]));
+            Open(microBatch, MicroBatch.Prepare(_model, step.Samples![microBatch]));
         }
 
         var flight = _flights[microBatch];
         var batch = flight.Batch;
-        var pass = flight.Pass = _model.Forward(batch.Hidden, batch.Layout, batch.Labels, MicroBatch.DropoutSeed(_seed, _step!.Step, microBatch), training: true);
+        var dropoutSeed = MicroBatch.DropoutSeed(_seed, step.Step, step.MicroBatches[microBatch].Index);
+        var pass = flight.Pass = _model.Forward(batch.Hidden, batch.Layout, batch.Labels, dropoutSeed, step.Trains);
 
         // The pass has a handle of its own on what it needs of them.
         batch.Hidden.Dispose();
-        Result = new StageResult(Result.Loss + (pass.CountedLabels == 0 ? 0.0 : pass.Loss * Share(pass)), Result.CorrectPredictions + pass.CorrectPredictions);
+        if (_behind is null)
+        {
+            _heads.Add(HeadResult.Of(pass, withPredictions: !step.Trains));
+            EndWhenForwardOnly(microBatch);
+        }
     }
 
     /// <inheritdoc/>
-    public void SendActivation(int microBatch) => _behind!.SendActivation(microBatch, _flights[microBatch].Pass!.Output!);
+    public void SendActivation(int microBatch)
+    {
+        _behind!.SendActivation(microBatch, _flights[microBatch].Pass!.Output!);
+        EndWhenForwardOnly(microBatch);
+    }
 
     /// <inheritdoc/>
     public void ReceiveGradient(int microBatch, CancellationToken cancellationToken) =>
@@ -96,7 +97,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
         var flight = _flights[microBatch];
         if (_behind is null)
         {
-            flight.Pass!.BackwardInput(Share(flight.Pass), flight.Deferred);
+            flight.Pass!.BackwardInput(Share(flight.Pass.CountedLabels, _step!), flight.Deferred);
         }
         else if (flight.Gradient is { } gradient)
         {
@@ -134,7 +135,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
         _model.ClearGradients();
     }
 
-    /// <summary>Drops what a step has left: its micro-batches in flight and its gradients. The parameters are those of the step before.</summary>
+    /// <summary>Drops what a step has left: its micro-batches in flight, what came for it, and its gradients. The parameters are those of the step before.</summary>
     public void Abandon()
     {
         foreach (var microBatch in _flights.Keys.ToArray())
@@ -142,6 +143,8 @@ public sealed class PipelineStage : IStageWork, IDisposable
             End(microBatch);
         }
 
+        _before?.Clear();
+        _behind?.Clear();
         Optimizer.ZeroGradients();
         _model.ClearGradients();
     }
@@ -149,9 +152,17 @@ public sealed class PipelineStage : IStageWork, IDisposable
     /// <summary>Frees the moments and what is in flight; the model stays.</summary>
     public void Dispose()
     {
-        Abandon();
+        foreach (var flight in _flights.Values)
+        {
+            flight.Dispose();
+        }
+
+        _flights.Clear();
         Optimizer.Dispose();
     }
+
+    /// <summary>The share of a micro-batch in the step's loss.</summary>
+    internal static double Share(int countedLabels, PipelineStep step) => step.CountedLabels == 0 ? 0.0 : (double)countedLabels / step.CountedLabels;
 
     /// <summary>A micro-batch is over with its W and, where there is a stage before, its send: whichever comes last.</summary>
     private void EndWhenDone(int microBatch, Flight flight)
@@ -162,7 +173,13 @@ public sealed class PipelineStage : IStageWork, IDisposable
         }
     }
 
-    private double Share(ForwardPass pass) => _step!.CountedLabels == 0 ? 0.0 : (double)pass.CountedLabels / _step.CountedLabels;
+    private void EndWhenForwardOnly(int microBatch)
+    {
+        if (!_step!.Trains)
+        {
+            End(microBatch);
+        }
+    }
 
     private void Open(int microBatch, MicroBatch batch) => _flights[microBatch] = new Flight(batch);
 

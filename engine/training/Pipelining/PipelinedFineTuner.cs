@@ -1,180 +1,179 @@
 using SplitFrozen.Contracts.RunSpecification;
-using SplitFrozen.Models;
 using SplitFrozen.Pipelining;
-using SplitFrozen.Torch;
 using SplitFrozen.Training.FineTuning;
 using SplitFrozen.Training.Optimization;
+using static TorchSharp.torch;
 
 namespace SplitFrozen.Training.Pipelining;
 
 /// <summary>
-/// Fine-tuning over several stages in one process, each with a compute thread of its own. A step is committed in two phases: all stages
-/// compute, then all update, or none does. Gives the bits of <see cref="FineTuner"/> with the same micro-batches. Not thread-safe.
+/// Drives fine-tuning over stages, wherever they are. A step is committed in two phases: all stages compute, then all update, or none does. With one replica it
+/// gives the bits of <see cref="FineTuner"/> with the same micro-batches. Of several replicas each takes a contiguous share of the micro-batches; their
+/// gradients are summed in the replicas' order, and all make the same update. Not thread-safe.
 /// </summary>
-public sealed class PipelinedFineTuner : IAsyncDisposable
+public sealed class PipelinedFineTuner
 {
     private readonly TrainingSpec _spec;
     private readonly PipelineScheduleKind _kind;
-    private readonly TimeProvider _time;
-    private readonly LearningRateSchedule _schedule;
-    private readonly InProcessStageLink[] _links;
-    private readonly ComputeThread[] _threads;
-    private readonly UpperModel[] _models;
-    private readonly PipelineStage[] _stages;
+    private readonly IReadOnlyList<IReadOnlyList<IStage>> _replicas;
+    private readonly bool _labelsPerToken;
 
-    private PipelinedFineTuner(
-        TrainingSpec spec, PipelineScheduleKind kind, int totalSteps, TimeProvider time, InProcessStageLink[] links, ComputeThread[] threads, UpperModel[] models, PipelineStage[] stages)
+    /// <summary>Makes the driver.</summary>
+    /// <param name="stages">The stages; stay the caller's.</param>
+    /// <param name="kind">The schedule.</param>
+    /// <param name="spec">Batching and clipping.</param>
+    /// <param name="labelsPerToken">Whether a sample has a label for every token, or one.</param>
+    public PipelinedFineTuner(StageSet stages, PipelineScheduleKind kind, TrainingSpec spec, bool labelsPerToken)
     {
-        (_time, _spec, _kind, _links, _threads, _models, _stages) = (time, spec, kind, links, threads, models, stages);
-        _schedule = LearningRateSchedule.Create(spec.Schedule, spec.LearningRate, spec.WarmupRatio, totalSteps);
+        ArgumentNullException.ThrowIfNull(stages);
+        ArgumentNullException.ThrowIfNull(spec);
+        (_spec, _kind, _replicas, _labelsPerToken) = (spec, kind, stages.Replicas, labelsPerToken);
     }
 
-    /// <summary>Parameters and moments of every stage, the lowest first; together those of the whole model in its order.</summary>
-    public IEnumerable<AdamW> Optimizers => _stages.Select(stage => stage.Optimizer);
-
-    /// <summary>What the stages did when in the last step; null before the first.</summary>
+    /// <summary>What the stages of the first replica did when in the last training step; null before the first.</summary>
     public PipelineTimeline? Timeline { get; private set; }
 
-    /// <summary>The stages' models, the lowest first.</summary>
-    public IReadOnlyList<UpperModel> Models => _models;
-
-    /// <summary>Loads every stage's blocks.</summary>
-    /// <param name="folder">The base model; must stay open.</param>
-    /// <param name="options">Cuts, head and adapters of the whole; its end is set by stage.</param>
-    /// <param name="boundaries">First block of every stage and the end of the last, see <see cref="StagePartition.Balanced"/>.</param>
-    /// <param name="kind">The schedule.</param>
-    /// <param name="spec">Batching, optimiser and schedule of the learning rate.</param>
-    /// <param name="totalSteps">Steps of the whole run, for the learning rate.</param>
-    /// <param name="seed">Seed of the run, for dropout.</param>
-    /// <param name="time">Clock of <see cref="Timeline"/>.</param>
-    /// <param name="threads">OpenMP threads of each stage.</param>
-    public static async Task<PipelinedFineTuner> OpenAsync(
-        ModelFolder folder, UpperModelOptions options, IReadOnlyList<int> boundaries, PipelineScheduleKind kind, TrainingSpec spec, int totalSteps, ulong seed, TimeProvider time, int threads = 1)
-    {
-        ArgumentNullException.ThrowIfNull(folder);
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentNullException.ThrowIfNull(boundaries);
-        ArgumentNullException.ThrowIfNull(spec);
-        var count = boundaries.Count - 1;
-        InProcessStageLink[] links = [.. Enumerable.Range(0, count - 1).Select(_ => new InProcessStageLink())];
-        ComputeThread[] computing = [.. Enumerable.Range(0, count).Select(stage => new ComputeThread($"stage {stage + 1}", threads))];
-        var (models, stages) = (new UpperModel[count], new PipelineStage[count]);
-        var opened = new PipelinedFineTuner(spec, kind, totalSteps, time, links, computing, models, stages);
-        try
-        {
-            for (var stage = 0; stage < count; stage++)
-            {
-                var index = stage;
-                await computing[index].RunAsync(() =>
-                {
-                    models[index] = UpperModel.Open(folder, StageOptions(options, boundaries, index));
-                    stages[index] = new PipelineStage(models[index], spec, seed, index == 0 ? null : links[index - 1], index == count - 1 ? null : links[index]);
-                }).ConfigureAwait(false);
-            }
-
-            return opened;
-        }
-        catch
-        {
-            await opened.DisposeAsync().ConfigureAwait(false);
-            throw;
-        }
-    }
-
-    /// <summary>The part of a model's options that is a stage's.</summary>
-    /// <param name="options">The whole.</param>
-    /// <param name="boundaries">First block of every stage and the end of the last.</param>
-    /// <param name="stage">The stage, from 0.</param>
-    public static UpperModelOptions StageOptions(UpperModelOptions options, IReadOnlyList<int> boundaries, int stage)
-    {
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentNullException.ThrowIfNull(boundaries);
-        return stage == 0
-            ? options with { End = boundaries[1] }
-            : options with { LowestCut = boundaries[stage], Boundary = boundaries[stage], End = boundaries[stage + 1], GradientAtBoundary = true };
-    }
-
-    /// <summary>One optimiser step over all stages; see <see cref="FineTuner.Train"/>.</summary>
+    /// <summary>One optimiser step; see <see cref="FineTuner.Train"/>.</summary>
+    /// <param name="step">The step, counted from 0; decides dropout.</param>
+    /// <param name="learningRate">Learning rate of the step.</param>
+    /// <param name="samples">At least one.</param>
+    /// <param name="cancellationToken">Abandons the step.</param>
+    /// <exception cref="ArgumentException">There is no sample, or one does not fit the model.</exception>
     /// <exception cref="TrainingDivergedException">The loss or its gradient is not finite; the parameters are those of the step before.</exception>
-    public async Task<StepResult> TrainAsync(int step, IReadOnlyList<TrainingSample> samples, CancellationToken cancellationToken)
+    public async Task<StepResult> TrainAsync(int step, double learningRate, IReadOnlyList<TrainingSample> samples, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(samples);
-        var work = new PipelineStep(step, [.. samples.Chunk(MicroBatch.Size(_spec, samples.Count))]);
-        var schedule = CommunicationPass.Insert(PipelineSchedule.Create(new ScheduleRequest(_kind, _stages.Length, work.MicroBatches.Count)));
-        Timeline = await ComputeAsync(work, schedule, cancellationToken).ConfigureAwait(false);
-        var (result, learningRate) = (_stages[^1].Result, _schedule.At(step));
-        var squares = await OnAllAsync(stage => stage.Optimizer.GradientSquares()).ConfigureAwait(false);
-        var norm = GradientClipping.Norm(squares.SelectMany(part => part));
-        if (!double.IsFinite(result.Loss) || !double.IsFinite(norm))
+        MicroBatch.Check(samples, _labelsPerToken);
+        var parts = Split(step, trains: true, samples, MicroBatch.Size(_spec, samples.Count));
+        var reports = await ComputeAsync(parts, cancellationToken).ConfigureAwait(false);
+        var (loss, correct) = (0.0, 0L);
+        foreach (var head in reports.SelectMany(replica => replica[^1].Heads))
         {
-            await AbandonAsync().ConfigureAwait(false);
+            loss += head.CountedLabels == 0 ? 0.0 : head.Loss * PipelineStage.Share(head.CountedLabels, parts[0]);
+            correct += head.CorrectPredictions;
+        }
+
+        var norm = GradientClipping.Norm((await SumGradientsAsync(reports).ConfigureAwait(false)).SelectMany(squares => squares));
+        if (!double.IsFinite(loss) || !double.IsFinite(norm))
+        {
+            await OnAllAsync(stage => stage.AbandonAsync()).ConfigureAwait(false);
             throw new TrainingDivergedException(step, learningRate);
         }
 
         var scale = GradientClipping.Scale(norm, _spec.MaxGradientNorm);
-        await OnAllAsync(stage => stage.Update(scale, learningRate)).ConfigureAwait(false);
-        return new StepResult(step, result.Loss, learningRate, norm, samples.Sum(sample => sample.Hidden.shape[0]), work.CountedLabels, result.CorrectPredictions);
+        await OnAllAsync(stage => stage.UpdateAsync(scale, learningRate)).ConfigureAwait(false);
+        return new StepResult(step, loss, learningRate, norm, samples.Sum(sample => sample.Hidden.shape[0]), parts[0].CountedLabels, correct);
     }
 
-    /// <summary>Frees stages, models and threads.</summary>
-    public async ValueTask DisposeAsync()
+    /// <summary>Adds samples, forward only and without dropout, to an evaluation; see <see cref="FineTuner.EvaluateInto"/>.</summary>
+    public async Task EvaluateIntoAsync(EvaluationAccumulator accumulator, IReadOnlyList<TrainingSample> samples, CancellationToken cancellationToken)
     {
-        for (var stage = 0; stage < _stages.Length; stage++)
+        ArgumentNullException.ThrowIfNull(accumulator);
+        MicroBatch.Check(samples, _labelsPerToken);
+        var parts = Split(step: 0, trains: false, samples, MicroBatch.Size(_spec, _spec.BatchSize));
+        var reports = await ComputeAsync(parts, cancellationToken).ConfigureAwait(false);
+        foreach (var (outline, head) in parts.SelectMany(part => part.MicroBatches).Zip(reports.SelectMany(replica => replica[^1].Heads)))
         {
-            var index = stage;
-            await _threads[index].RunAsync(() =>
-            {
-                // Where opening failed, the last ones are not there.
-                _stages[index]?.Dispose();
-                _models[index]?.Dispose();
-            }).ConfigureAwait(false);
-            _threads[index].Dispose();
+            accumulator.Add(head, outline.Labels, outline.Lengths.Length);
         }
-
-        Array.ForEach(_links, link => link.Dispose());
     }
 
-    /// <summary>Forward and backward on all stages at once. When one fails, the step is abandoned on all.</summary>
-    private async Task<PipelineTimeline> ComputeAsync(PipelineStep work, PipelineSchedule schedule, CancellationToken cancellationToken)
+    /// <summary>Parameters and moments of all stages in the order of the whole model; the caller disposes them.</summary>
+    public async Task<TrainingState> ReadStateAsync() => TrainingState.Join(await Task.WhenAll(_replicas[0].Select(stage => stage.ReadStateAsync())).ConfigureAwait(false));
+
+    /// <summary>Gives every stage of every replica its part of a state.</summary>
+    public Task RestoreAsync(TrainingState state) => OnAllAsync(stage => stage.RestoreAsync(state));
+
+    /// <summary>The share of each replica that has one: the first replicas get what does not divide.</summary>
+    private PipelineStep[] Split(int step, bool trains, IReadOnlyList<TrainingSample> samples, int size)
+    {
+        var all = samples.Chunk(size)
+            .Select((part, index) => (Outline: new MicroBatchOutline(index, MicroBatch.Lengths(part), MicroBatch.AllLabels(part)), Samples: part))
+            .ToArray();
+        var counted = all.Sum(part => part.Outline.CountedLabels);
+        return [.. all.Chunk((all.Length + _replicas.Count - 1) / _replicas.Count)
+            .Select(share => new PipelineStep(step, trains, [.. share.Select(part => part.Outline)], counted, [.. share.Select(part => part.Samples)]))];
+    }
+
+    /// <summary>Runs all stages at once. When one fails, the step is abandoned on all.</summary>
+    private async Task<StageReport[][]> ComputeAsync(PipelineStep[] parts, CancellationToken cancellationToken)
     {
         using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var origin = _time.GetTimestamp();
-        var tasks = _stages.Select((stage, index) => _threads[index].RunAsync(
-            () =>
-            {
-                try
-                {
-                    stage.Begin(work);
-                    return StageRuntime.Run(schedule.Stages[index], stage, _time, origin, abandon.Token);
-                }
-                catch
-                {
-                    abandon.Cancel();
-                    throw;
-                }
-            },
-            CancellationToken.None)).ToArray();
+        var schedules = Array.ConvertAll(parts, Schedule);
+        var tasks = parts.Select((part, replica) => _replicas[replica].Select(stage => ComputeAsync(stage, part, schedules[replica], abandon)).ToArray()).ToArray();
         try
         {
-            return PipelineTimeline.Measured(schedule, await Task.WhenAll(tasks).ConfigureAwait(false));
+            var reports = await Task.WhenAll(tasks.Select(Task.WhenAll)).ConfigureAwait(false);
+            if (parts[0].Trains)
+            {
+                Timeline = PipelineTimeline.Measured(schedules[0], [.. reports[0].Select(report => report.Actions)]);
+            }
+
+            return reports;
         }
         catch
         {
-            await AbandonAsync().ConfigureAwait(false);
+            await OnAllAsync(stage => stage.AbandonAsync()).ConfigureAwait(false);
 
             // The others were only cancelled; what went wrong is in the one that was not.
-            await (tasks.FirstOrDefault(task => task.Exception?.InnerException is not (null or OperationCanceledException)) ?? Task.CompletedTask).ConfigureAwait(false);
+            await (tasks.SelectMany(replica => replica).FirstOrDefault(task => task.Exception?.InnerException is not (null or OperationCanceledException)) ?? Task.CompletedTask)
+                .ConfigureAwait(false);
             throw;
         }
     }
 
-    private async Task AbandonAsync()
+    private static async Task<StageReport> ComputeAsync(IStage stage, PipelineStep part, PipelineSchedule schedule, CancellationTokenSource abandon)
     {
-        await OnAllAsync(stage => stage.Abandon()).ConfigureAwait(false);
-        Array.ForEach(_links, link => link.Clear());
+        try
+        {
+            return await stage.ComputeAsync(part, schedule, abandon.Token).ConfigureAwait(false);
+        }
+        catch
+        {
+            await abandon.CancelAsync().ConfigureAwait(false);
+            throw;
+        }
     }
 
-    private Task OnAllAsync(Action<PipelineStage> work) => Task.WhenAll(_stages.Select((stage, index) => _threads[index].RunAsync(() => work(stage))));
+    private PipelineSchedule Schedule(PipelineStep part)
+    {
+        var (stages, microBatches) = (_replicas[0].Count, part.MicroBatches.Count);
+        return CommunicationPass.Insert(
+            part.Trains ? PipelineSchedule.Create(new ScheduleRequest(_kind, stages, microBatches)) : PipelineSchedule.ForwardOnly(stages, microBatches));
+    }
 
-    private Task<T[]> OnAllAsync<T>(Func<PipelineStage, T> work) => Task.WhenAll(_stages.Select((stage, index) => _threads[index].RunAsync(() => work(stage))));
+    /// <summary>The squares of the step's gradients by stage. With several replicas their gradients become the sum of all first.</summary>
+    private async Task<double[][]> SumGradientsAsync(StageReport[][] reports)
+    {
+        if (_replicas.Count == 1)
+        {
+            return Array.ConvertAll(reports[0], report => report.GradientSquares);
+        }
+
+        return await Task.WhenAll(Enumerable.Range(0, _replicas[0].Count).Select(async stage =>
+        {
+            var parts = await Task.WhenAll(_replicas.Take(reports.Length).Select(replica => replica[stage].ReadGradientsAsync())).ConfigureAwait(false);
+            try
+            {
+                Sum(parts);
+                var squares = await Task.WhenAll(_replicas.Select(replica => replica[stage].WriteGradientsAsync(parts[0]))).ConfigureAwait(false);
+                return squares[0];
+            }
+            finally
+            {
+                Array.ForEach(parts, part => part.Dispose());
+            }
+        })).ConfigureAwait(false);
+    }
+
+    /// <summary>Into the first, in order.</summary>
+    private static void Sum(Tensor[] parts)
+    {
+        using var frozen = no_grad();
+        foreach (var part in parts[1..])
+        {
+            _ = parts[0].add_(part);
+        }
+    }
+
+    private Task OnAllAsync(Func<IStage, Task> work) => Task.WhenAll(_replicas.SelectMany(stages => stages).Select(work));
 }

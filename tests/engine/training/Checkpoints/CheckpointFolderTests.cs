@@ -191,7 +191,7 @@ public sealed class CheckpointFolderTests : IDisposable
             }
         }
 
-        public byte[] Bytes() => [.. Optimizer.State().SelectMany(state => (byte[])[
+        public byte[] Bytes() => [.. Optimizer.State().Parameters.SelectMany(state => (byte[])[
             .. Torch.TensorBytes.ToBytes(state.Value), .. Torch.TensorBytes.ToBytes(state.FirstMoment), .. Torch.TensorBytes.ToBytes(state.SecondMoment)])];
 
         public void Dispose()

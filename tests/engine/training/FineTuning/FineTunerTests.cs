@@ -173,9 +173,9 @@ public sealed class FineTunerTests
             }
         }
 
-        public Tensor FirstMoments() => cat([.. Tuner.Optimizer.State().Select(state => state.FirstMoment.flatten())], 0);
+        public Tensor FirstMoments() => cat([.. Tuner.Optimizer.State().Parameters.Select(state => state.FirstMoment.flatten())], 0);
 
-        public byte[] Bytes() => [.. Tuner.Optimizer.State().SelectMany(state => (byte[])[
+        public byte[] Bytes() => [.. Tuner.Optimizer.State().Parameters.SelectMany(state => (byte[])[
             .. Torch.TensorBytes.ToBytes(state.Value), .. Torch.TensorBytes.ToBytes(state.FirstMoment), .. Torch.TensorBytes.ToBytes(state.SecondMoment)])];
 
         /// <summary>Loss after moving the parameters along the first step's gradient, and back again.</summary>
@@ -183,7 +183,7 @@ public sealed class FineTunerTests
         {
             using var frozen = no_grad();
             using var scope = NewDisposeScope();
-            var states = Tuner.Optimizer.State().ToArray();
+            var states = Tuner.Optimizer.State().Parameters;
             foreach (var state in states)
             {
                 state.Value.add_(state.FirstMoment, 10 * distance);
@@ -208,35 +208,5 @@ public sealed class FineTunerTests
             _files.Dispose();
             Array.ForEach(Samples, sample => sample.Hidden.Dispose());
         }
-    }
-
-    private sealed class ThreeClasses : Tasks.ITask
-    {
-        public string Name => "three";
-
-        public Tasks.TaskKind Kind => Tasks.TaskKind.Classification;
-
-        public int Classes => 3;
-
-        public IReadOnlyList<string> ClassNames => ["a", "b", "c"];
-
-        public int? PositiveClass => null;
-
-        public string MetricName => "accuracy";
-    }
-
-    private sealed class NextToken : Tasks.ITask
-    {
-        public string Name => "next";
-
-        public Tasks.TaskKind Kind => Tasks.TaskKind.LanguageModel;
-
-        public int Classes => 0;
-
-        public IReadOnlyList<string> ClassNames => [];
-
-        public int? PositiveClass => null;
-
-        public string MetricName => "loss";
     }
 }

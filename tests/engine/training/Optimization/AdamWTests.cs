@@ -122,7 +122,7 @@ public sealed class AdamWTests
         using var optimizer = flat.Optimizer(new AdamWOptions());
         value.sum().backward();
         optimizer.Step(0.1);
-        var state = optimizer.State().Last();
+        var state = optimizer.State().Parameters[^1];
         Assert.Equal("h.0.weight", state.Name);
         Assert.Equal([2L, 3L], state.FirstMoment.shape);
         Assert.Equal(0.1, state.FirstMoment[1, 2].item<double>(), 1e-15);

@@ -1,9 +1,12 @@
+using System.Runtime.InteropServices;
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using SplitFrozen.Pipelining;
+using SplitFrozen.Tasks;
 using SplitFrozen.Training.FineTuning;
 using SplitFrozen.Training.Optimization;
 using SplitFrozen.Training.Pipelining;
+using SplitFrozen.Training.Tests.FineTuning;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Training.Tests.Pipelining;
@@ -71,7 +74,7 @@ public sealed class PipelinedFineTunerTests
         bad[7] = bad[7] with { Labels = [99] };
         var actual = await work.TrainOverStagesAsync(s_spec, PipelineScheduleKind.ZeroBubble, [0, 1, 2, 3, 4], async tuner =>
         {
-            var error = await Assert.ThrowsAsync<ArgumentException>(() => tuner.TrainAsync(0, bad, TestContext.Current.CancellationToken));
+            var error = await Assert.ThrowsAsync<ArgumentException>(() => tuner.TrainAsync(0, 0.01, bad, TestContext.Current.CancellationToken));
             Assert.Contains("Label 99", error.Message, StringComparison.Ordinal);
         });
         AssertSame(expected, actual);
@@ -85,8 +88,46 @@ public sealed class PipelinedFineTunerTests
         using var infinite = full_like(work.Samples[0].Hidden, float.PositiveInfinity);
         var actual = await work.TrainOverStagesAsync(s_spec, PipelineScheduleKind.OneForwardOneBackward, [0, 2, 4], async tuner =>
             await Assert.ThrowsAsync<TrainingDivergedException>(
-                () => tuner.TrainAsync(0, [work.Samples[0] with { Hidden = infinite }, .. work.Samples[1..]], TestContext.Current.CancellationToken)));
+                () => tuner.TrainAsync(0, 0.01, [work.Samples[0] with { Hidden = infinite }, .. work.Samples[1..]], TestContext.Current.CancellationToken)));
         AssertSame(expected, actual);
+    }
+
+    [Theory]
+    [InlineData(2, 1)]
+    [InlineData(3, 2)]
+    [InlineData(5, 2)]
+    public async Task Train_OverReplicas_EqualsOneWithin1e6AndAllReplicasAreTheSameBits(int replicas, int stages)
+    {
+        using var work = new Work(boundary: 0, HeadKind.Classification, ModelFamily.Gpt2, cuts: [0]);
+        var spec = s_spec with { MicroBatch = 2 };
+        var (expected, expectedState) = work.TrainInOnePiece(spec);
+        var (actual, actualState) = await work.TrainOverStagesAsync(spec with { Replicas = replicas }, PipelineScheduleKind.ZeroBubble, StagePartition.Balanced(0, [1, 1, 1, 1], stages));
+        Assert.All(expected.Zip(actual), pair => Assert.Equal(pair.First.Loss, pair.Second.Loss, 1e-6));
+        var (one, several) = (MemoryMarshal.Cast<byte, float>(expectedState).ToArray(), MemoryMarshal.Cast<byte, float>(actualState).ToArray());
+        Assert.All(one.Zip(several), pair => Assert.Equal(pair.First, pair.Second, 1e-6f));
+    }
+
+    [Theory]
+    [InlineData(HeadKind.Classification, ModelFamily.Gpt2)]
+    [InlineData(HeadKind.LanguageModel, ModelFamily.Llama)]
+    public async Task Evaluate_OverStagesAndReplicas_EqualsOnePiece(HeadKind head, ModelFamily family)
+    {
+        using var work = new Work(boundary: 0, head, family, cuts: [0]);
+        ITask task = head == HeadKind.Classification ? new ThreeClasses() : new NextToken();
+        var expected = work.EvaluateInOnePiece(s_spec, task);
+        var actual = await work.EvaluateOverStagesAsync(s_spec with { Replicas = 2 }, [0, 1, 3, 4], task);
+        Assert.Equal(expected.Metrics(), actual.Metrics());
+        Assert.Equal(expected.Samples, actual.Samples);
+    }
+
+    [Fact]
+    public void Choose_WithoutBoundaries_MeasuresAndCutsBetweenTheBlocks()
+    {
+        using var work = new Work(boundary: 1, HeadKind.Classification, ModelFamily.Gpt2, cuts: [1]);
+        Assert.Equal([1, 2, 3, 4], work.Choose([], 3));
+        Assert.Equal([1, 3, 4], work.Choose([3], 2));
+        Assert.Contains("3 trained blocks cannot be cut into 4 stages", Assert.Throws<ArgumentException>(() => work.Choose([], 4)).Message, StringComparison.Ordinal);
+        Assert.Contains("training.stage_boundaries [4]", Assert.Throws<ArgumentException>(() => work.Choose([4], 2)).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -134,23 +175,25 @@ public sealed class PipelinedFineTunerTests
             using var model = UpperModel.Open(_files.Folder, _options);
             SmallModel.Perturb(model);
             using var tuner = new FineTuner(model, spec, Steps, seed: 7, _labelsPerToken);
-            return ([.. Enumerable.Range(0, Steps).Select(step => tuner.Train(step, Samples[(step % 2)..]))], Bytes([tuner.Optimizer]));
+            return ([.. Enumerable.Range(0, Steps).Select(step => tuner.Train(step, Samples[(step % 2)..]))], Bytes(tuner.Optimizer));
         }
 
         public async Task<(StepResult[] Results, byte[] State)> TrainOverStagesAsync(
             TrainingSpec spec, PipelineScheduleKind kind, int[] boundaries, Func<PipelinedFineTuner, Task>? before = null)
         {
-            await using var tuner = await PipelinedFineTuner.OpenAsync(_files.Folder, _options, boundaries, kind, spec, Steps, seed: 7, TimeProvider.System);
-            CopyPerturbed(tuner);
+            await using var stages = await LocalStageSet.OpenAsync(_files.Folder, _options, boundaries, spec, seed: 7, TimeProvider.System);
+            CopyPerturbed(stages);
+            var tuner = new PipelinedFineTuner(stages, kind, spec, _labelsPerToken);
             if (before is not null)
             {
                 await before(tuner);
             }
 
+            var rates = LearningRateSchedule.Create(spec.Schedule, spec.LearningRate, spec.WarmupRatio, Steps);
             var results = new List<StepResult>();
             for (var step = 0; step < Steps; step++)
             {
-                results.Add(await tuner.TrainAsync(step, Samples[(step % 2)..], TestContext.Current.CancellationToken));
+                results.Add(await tuner.TrainAsync(step, rates.At(step), Samples[(step % 2)..], TestContext.Current.CancellationToken));
             }
 
             // What was measured is what the schedule says: each stage's own order, and nothing before what it needs.
@@ -158,7 +201,36 @@ public sealed class PipelinedFineTunerTests
             Assert.Equal(PipelineSchedule.Create(timeline.Schedule.Request).ToString(), string.Join('\n', timeline.Stages.Select(stage => string.Join(' ', stage.Select(timed => timed.Action)))));
             Assert.All(timeline.Stages, stage => Assert.Equal(stage.OrderBy(timed => timed.Start), stage));
             Assert.InRange(timeline.BubbleShare, 0, 1);
-            return ([.. results], Bytes(tuner.Optimizers));
+            var replicas = stages.Replicas.Select(async replica => Bytes(TrainingState.Join(await Task.WhenAll(replica.Select(stage => stage.ReadStateAsync())))));
+            var states = await Task.WhenAll(replicas);
+            Assert.All(states, state => Assert.Equal(states[0], state));
+            return ([.. results], states[0]);
+        }
+
+        public EvaluationAccumulator EvaluateInOnePiece(TrainingSpec spec, ITask task)
+        {
+            using var model = UpperModel.Open(_files.Folder, _options);
+            SmallModel.Perturb(model);
+            using var tuner = new FineTuner(model, spec, Steps, seed: 7, _labelsPerToken);
+            var accumulator = new EvaluationAccumulator(task);
+            tuner.EvaluateInto(accumulator, Samples);
+            return accumulator;
+        }
+
+        public async Task<EvaluationAccumulator> EvaluateOverStagesAsync(TrainingSpec spec, int[] boundaries, ITask task)
+        {
+            await using var stages = await LocalStageSet.OpenAsync(_files.Folder, _options, boundaries, spec, seed: 7, TimeProvider.System);
+            CopyPerturbed(stages);
+            var accumulator = new EvaluationAccumulator(task);
+            await new PipelinedFineTuner(stages, PipelineScheduleKind.ZeroBubble, spec, _labelsPerToken).EvaluateIntoAsync(accumulator, Samples, TestContext.Current.CancellationToken);
+            return accumulator;
+        }
+
+        /// <summary>The boundaries that are chosen where none are given.</summary>
+        public int[] Choose(int[] chosen, int stages)
+        {
+            using var thread = new Torch.ComputeThread("choose", 1);
+            return thread.RunAsync(() => StagePartition.Choose(_files.Folder, _options, chosen, stages, TimeProvider.System)).GetAwaiter().GetResult();
         }
 
         public void Dispose()
@@ -168,21 +240,32 @@ public sealed class PipelinedFineTunerTests
         }
 
         /// <summary>The stages' parameters are those of the whole by name, in its order.</summary>
-        private void CopyPerturbed(PipelinedFineTuner tuner)
+        private void CopyPerturbed(LocalStageSet stages)
         {
             using var whole = UpperModel.Open(_files.Folder, _options);
-            var parts = tuner.Models.SelectMany(model => model.Parameters).ToArray();
-            Assert.Equal(whole.Parameters.Select(parameter => parameter.Name), parts.Select(parameter => parameter.Name));
-            Assert.All(whole.Parameters.Zip(parts), pair => Assert.Equal(Torch.TensorBytes.ToBytes(pair.First.Value), Torch.TensorBytes.ToBytes(pair.Second.Value)));
+            var replicas = stages.Models.Select(models => models.SelectMany(model => model.Parameters).ToArray()).ToArray();
+            Assert.All(replicas, parts =>
+            {
+                Assert.Equal(whole.Parameters.Select(parameter => parameter.Name), parts.Select(parameter => parameter.Name));
+                Assert.All(whole.Parameters.Zip(parts), pair => Assert.Equal(Torch.TensorBytes.ToBytes(pair.First.Value), Torch.TensorBytes.ToBytes(pair.Second.Value)));
+            });
             SmallModel.Perturb(whole);
             using var frozen = no_grad();
-            foreach (var (from, to) in whole.Parameters.Zip(parts))
+            foreach (var (from, to) in replicas.SelectMany(parts => whole.Parameters.Zip(parts)))
             {
                 _ = to.Value.copy_(from.Value);
             }
         }
 
-        private static byte[] Bytes(IEnumerable<AdamW> optimizers) => [.. optimizers.SelectMany(optimizer => optimizer.State()).SelectMany(state => (byte[])[
-            .. Torch.TensorBytes.ToBytes(state.Value), .. Torch.TensorBytes.ToBytes(state.FirstMoment), .. Torch.TensorBytes.ToBytes(state.SecondMoment)])];
+        private static byte[] Bytes(AdamW optimizer) => Bytes(optimizer.State());
+
+        private static byte[] Bytes(TrainingState state)
+        {
+            using (state)
+            {
+                return [.. state.Parameters.SelectMany(parameter => (byte[])[
+                    .. Torch.TensorBytes.ToBytes(parameter.Value), .. Torch.TensorBytes.ToBytes(parameter.FirstMoment), .. Torch.TensorBytes.ToBytes(parameter.SecondMoment)])];
+            }
+        }
     }
 }

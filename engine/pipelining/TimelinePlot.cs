@@ -1,13 +1,13 @@
+using System.Globalization;
 using OxyPlot;
 using OxyPlot.Axes;
 using OxyPlot.Legends;
 using OxyPlot.Series;
-using SplitFrozen.Pipelining;
 
-namespace SplitFrozen.Cli.Scheduling;
+namespace SplitFrozen.Pipelining;
 
 /// <summary>Draws what each stage does over time, with the micro-batch in every bar.</summary>
-internal static class TimelinePlot
+public static class TimelinePlot
 {
     private const double RowHeight = 46;
 
@@ -22,14 +22,23 @@ internal static class TimelinePlot
         (ActionKind.Backward, "B and W", OxyColor.FromRgb(0x9c, 0xc4, 0x7f)),
     ];
 
-    /// <summary>The SVG document.</summary>
-    public static string Draw(string title, PipelineTimeline timeline)
+    /// <summary>The SVG document; its title names the schedule and the bubble's share.</summary>
+    /// <param name="timeline">What to draw.</param>
+    /// <param name="heading">Begins the title.</param>
+    /// <param name="timeTitle">Title of the time axis.</param>
+    public static string Draw(PipelineTimeline timeline, string heading = "", string timeTitle = "time")
     {
+        ArgumentNullException.ThrowIfNull(timeline);
+        var request = timeline.Schedule.Request;
+        var bubble = Math.Max(0, timeline.BubbleShare) * 100;
+        var title = string.Create(
+            CultureInfo.InvariantCulture,
+            $"{heading}{PipelineSchedule.NameOf(request.Kind)}, {request.Stages} stages, {request.MicroBatches} micro-batches: {bubble:0.0} % bubble");
         var model = new PlotModel { Title = title, Background = OxyColors.White, PlotAreaBorderColor = OxyColors.LightGray, Padding = new OxyThickness(RoomForWiderFonts, 8, 8, 8) };
         var rows = new CategoryAxis { Position = AxisPosition.Left, StartPosition = 1, EndPosition = 0, GapWidth = 0.15, MajorTickSize = 0 };
         rows.Labels.AddRange(timeline.Stages.Select((_, stage) => StageName(timeline.Schedule, stage)));
         model.Axes.Add(rows);
-        model.Axes.Add(new LinearAxis { Position = AxisPosition.Bottom, Title = "time", Minimum = 0, MinimumPadding = 0, MaximumPadding = 0, AxisTitleDistance = 8 });
+        model.Axes.Add(new LinearAxis { Position = AxisPosition.Bottom, Title = timeTitle, Minimum = 0, MinimumPadding = 0, MaximumPadding = 0, AxisTitleDistance = 8 });
         model.Legends.Add(new Legend { LegendPlacement = LegendPlacement.Outside, LegendPosition = LegendPosition.RightTop, LegendPadding = RoomForWiderFonts });
         var used = timeline.Stages.SelectMany(actions => actions).Select(timed => timed.Action.Kind).ToHashSet();
         foreach (var (kind, name, colour) in s_kinds.Where(entry => used.Contains(entry.Kind)))
@@ -45,6 +54,9 @@ internal static class TimelinePlot
     }
 
     /// <summary>A stage as a reader calls it: devices by themselves, stages that train counted from 1.</summary>
-    public static string StageName(PipelineSchedule schedule, int stage) =>
-        stage < schedule.Request.ForwardStages ? $"device {stage + 1}" : $"stage {stage - schedule.Request.ForwardStages + 1}";
+    public static string StageName(PipelineSchedule schedule, int stage)
+    {
+        ArgumentNullException.ThrowIfNull(schedule);
+        return stage < schedule.Request.ForwardStages ? $"device {stage + 1}" : $"stage {stage - schedule.Request.ForwardStages + 1}";
+    }
 }
