@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Runtime.CompilerServices;
+using Polly;
 using SplitFrozen.Contracts.Messages;
 
 namespace SplitFrozen.Messaging.RabbitMq;
@@ -18,6 +19,7 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
     private readonly RabbitMqConnection _publishing;
     private readonly RabbitMqConnection _consuming;
     private readonly ConfirmingPublisher _publisher;
+    private readonly ConfirmingPublisher _betweenStages;
     private readonly RabbitMqDeadLetters _deadLetters;
 
     /// <summary>Makes the data plane; nothing is sent yet.</summary>
@@ -37,7 +39,14 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
         _consuming = new RabbitMqConnection(factory, "splitfrozen consumer");
         _publisher = new ConfirmingPublisher(_publishing, factory.UserName, options.PublishWindow, resilience.OnFailure, time);
         _deadLetters = new RabbitMqDeadLetters(_consuming, _publisher, _topology);
+
+        // What stages send each other is not sent again: a failure ends their session, and a new one begins at the checkpoint.
+        _betweenStages = new ConfirmingPublisher(_publishing, factory.UserName, options.PublishWindow, ResiliencePipeline.Empty, time);
+        Stages = new RabbitMqMailboxes(options, _consuming, _betweenStages, resilience, _inspector, _deadLetters);
     }
+
+    /// <summary>Mailboxes of trainers that share a run's blocks.</summary>
+    public IStageMailboxes Stages { get; }
 
     /// <summary>The refused messages.</summary>
     public RabbitMqDeadLetters DeadLetters => _deadLetters;
@@ -140,6 +149,7 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
     public async ValueTask DisposeAsync()
     {
         await _publisher.DisposeAsync().ConfigureAwait(false);
+        await _betweenStages.DisposeAsync().ConfigureAwait(false);
         await _publishing.DisposeAsync().ConfigureAwait(false);
         await _consuming.DisposeAsync().ConfigureAwait(false);
     }

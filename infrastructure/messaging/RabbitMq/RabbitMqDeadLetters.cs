@@ -98,6 +98,10 @@ internal static class Headers
     public const string Reason = "splitfrozen-reason";
     public const string Run = "splitfrozen-run";
     public const string Client = "splitfrozen-client";
+    public const string Transfer = "splitfrozen-transfer";
+    public const string Frame = "splitfrozen-frame";
+    public const string Frames = "splitfrozen-frames";
+    public const string Checksum = "splitfrozen-checksum";
 
     public static readonly IReadOnlyDictionary<string, object?> None = new Dictionary<string, object?>();
 }

@@ -63,6 +63,10 @@ public sealed record RabbitMqOptions : IValidatableObject
     [Range(1, ushort.MaxValue)]
     public int StepPrefetch { get; init; } = 1024;
 
+    /// <summary>Most body bytes that wait for one stage of a pipeline of trainers; the micro-batches of one step must fit in.</summary>
+    [Range(1L << 20, long.MaxValue)]
+    public long StageQueueBytes { get; init; } = 1L << 30;
+
     /// <summary>
     /// Broker users that may publish step messages, and activations of any client. Empty: the user of
     /// <see cref="ConnectionString"/>. Any other user publishes for clients named <c>user</c> or <c>user.*</c> only.

@@ -4,8 +4,8 @@ using RabbitMQ.Client.Exceptions;
 namespace SplitFrozen.Messaging.RabbitMq;
 
 /// <summary>
-/// The one place that names and declares what the data plane uses on the broker. Every queue is durable, bounded with
-/// <c>reject-publish</c>, has a dead-letter exchange, and serves one consumer at a time.
+/// The one place that names and declares what the data plane uses on the broker. Every queue is bounded with
+/// <c>reject-publish</c> and serves one consumer at a time; all but those between stages are durable and have a dead-letter exchange.
 /// </summary>
 public sealed class RabbitMqTopology(RabbitMqOptions options)
 {
@@ -18,11 +18,20 @@ public sealed class RabbitMqTopology(RabbitMqOptions options)
     /// <summary>Fanout exchange of what was refused, and the queue behind it.</summary>
     public const string DeadLetters = "splitfrozen.dead-letters";
 
+    private const int MostStageMessages = 8192;
+
     /// <summary>Name of a client's queue.</summary>
     public static string ActivationQueue(string runId, string clientId) => $"{ActivationExchange}.{ActivationKey(runId, clientId)}";
 
     /// <summary>Name of a run's step queue.</summary>
     public static string StepQueue(string runId) => $"{StepExchange}.{StepKey(runId)}";
+
+    /// <summary>Name of the queue of a member of a pipeline of trainers; messages reach it by the default exchange.</summary>
+    public static string StageQueue(StageAddress address)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        return $"splitfrozen.stages.{Escape(address.RunId)}.{address.Session}.{address.Member}";
+    }
 
     /// <summary>Run and client of an activation queue by its name; the run alone of a step queue; empty strings for any other.</summary>
     public static (string RunId, string ClientId) Parse(string queue)
@@ -71,6 +80,18 @@ public sealed class RabbitMqTopology(RabbitMqOptions options)
         await channel.ExchangeDeclareAsync(DeadLetters, ExchangeType.Fanout, durable: true, cancellationToken: cancellationToken).ConfigureAwait(false);
         await DeclareAsync(channel, DeadLetters, arguments, cancellationToken).ConfigureAwait(false);
         await channel.QueueBindAsync(DeadLetters, DeadLetters, "", cancellationToken: cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>The queue between stages: exclusive, so that it goes with the connection that declares it, and nobody else can read it.</summary>
+    internal static async Task<string> DeclareStageAsync(IChannel channel, StageAddress address, long bytes, CancellationToken cancellationToken)
+    {
+        var queue = StageQueue(address);
+        var arguments = new Dictionary<string, object?>
+        {
+            ["x-queue-type"] = "classic", ["x-overflow"] = "reject-publish", ["x-max-length"] = MostStageMessages, ["x-max-length-bytes"] = bytes,
+        };
+        await channel.QueueDeclareAsync(queue, durable: false, exclusive: true, autoDelete: true, arguments, cancellationToken: cancellationToken).ConfigureAwait(false);
+        return queue;
     }
 
     /// <summary>Deletes the queues of a run with all that is in them; exchanges and dead letters stay.</summary>
