@@ -1,5 +1,7 @@
 using SplitFrozen.Contracts.RunSpecification;
+using SplitFrozen.Models;
 using SplitFrozen.Tasks;
+using SplitFrozen.Training.FineTuning;
 
 namespace SplitFrozen.Trainer;
 
@@ -23,6 +25,12 @@ public sealed record TrainerOptions
 
     /// <summary>Most bytes of activations fetched and decoded ahead of the step in hand; one step is always admitted.</summary>
     public long PrefetchBytes { get; init; } = 256L << 20;
+
+    /// <summary>The model that the run asks for, in the engine's terms.</summary>
+    public UpperModelOptions ModelOptions => RunModel.Options(Spec, Task.Classes) with { LowestCut = LowestCut };
+
+    /// <summary>Seed of the run, in the engine's terms.</summary>
+    public ulong Seed => RunModel.Seed(Spec);
 
     /// <summary>Most step messages held without acknowledgement; a checkpoint is written when they reach it.</summary>
     public int UnacknowledgedSteps { get; init; } = 512;

@@ -6,6 +6,9 @@ using SplitFrozen.Messaging;
 using SplitFrozen.Models;
 using SplitFrozen.ServiceDefaults;
 using SplitFrozen.Tasks;
+using SplitFrozen.Trainer.Stages;
+using SplitFrozen.Training.Checkpoints;
+using SplitFrozen.Training.Pipelining;
 
 namespace SplitFrozen.Trainer;
 
@@ -14,6 +17,14 @@ namespace SplitFrozen.Trainer;
 /// A step message is acknowledged only after a checkpoint that covers it is on the disk. Fetching and decoding of the next
 /// steps overlaps with computing.
 /// </summary>
+/// <param name="options">The run.</param>
+/// <param name="model">Its base model.</param>
+/// <param name="control">Control plane.</param>
+/// <param name="source">Step messages.</param>
+/// <param name="cache">Activations.</param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">The log.</param>
+/// <param name="stages">Opens the stages of the trained blocks; null for as many in this process as the spec asks for.</param>
 public sealed class TrainerService(
     TrainerOptions options,
     ModelFolder model,
@@ -21,7 +32,8 @@ public sealed class TrainerService(
     IStepSource source,
     IActivationCache cache,
     TimeProvider time,
-    ILogger<TrainerService> logger)
+    ILogger<TrainerService> logger,
+    Func<CancellationToken, Task<StageSet>>? stages = null)
 {
     private volatile bool _finished;
 
@@ -53,51 +65,86 @@ public sealed class TrainerService(
         }
     }
 
-    /// <summary>Trains from the checkpoint; false when the steps that came did not fit what is trained, and must be composed anew.</summary>
+    /// <summary>Trains from the checkpoint; false when that has to begin anew: the steps that came did not fit what is trained, or a stage was lost.</summary>
     private async Task<bool> TrainAsync(CancellationToken cancellationToken)
     {
-        var instance = Guid.NewGuid().ToString("N");
-        var outdated = false;
         Directory.CreateDirectory(options.Folder);
-        using var engine = new FineTuningEngine(options, notice => logger.LogWarning("{Notice}", notice));
-        var position = engine.ReadPosition();
-        await engine.OpenAsync(model, cancellationToken).ConfigureAwait(false);
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var ends = SubscribeToEnds(ended);
+        var engine = new FineTuningEngine(
+            options, stages ?? (token => StageSets.OpenLocalAsync(options, model, time, token)), notice => logger.LogWarning("{Notice}", notice));
+        await using (engine.ConfigureAwait(false))
+        {
+            try
+            {
+                if (await UntilEndedAsync(engine.OpenAsync, ended.Task, cancellationToken).ConfigureAwait(false) is not (true, var position))
+                {
+                    return true;
+                }
+
+                await TrainFromAsync(position, engine, ended.Task, cancellationToken).ConfigureAwait(false);
+                return true;
+            }
+            catch (Exception exception) when (exception is OutdatedStepException or StageLostException)
+            {
+                logger.LogWarning("Run {Run}: {Reason}", options.RunId, exception.Message);
+                return false;
+            }
+        }
+    }
+
+    private async Task TrainFromAsync(TrainingPosition? position, FineTuningEngine engine, Task ended, CancellationToken cancellationToken)
+    {
+        var instance = Guid.NewGuid().ToString("N");
         var start = position?.NextSequence ?? 0;
         using var log = new StepLog(Path.Combine(options.Folder, "steps.jsonl"), start);
         using var inbox = new StepInbox(start, options.UnacknowledgedSteps);
         using var prefetch = new StepPrefetch(options, Limits(), inbox, cache, control, logger);
         var loop = new TrainingLoop(options, engine, prefetch, inbox, log, control, time, position);
-        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var subscriptions = Subscribe(loop, instance, ended);
+        using var coordinators = control.Subscribe<CoordinatorReady>(async (message, _) =>
+        {
+            if (message.RunId == options.RunId)
+            {
+                await AnnounceAsync(loop, instance).ConfigureAwait(false);
+            }
+        });
         await AnnounceAsync(loop, instance).ConfigureAwait(false);
         await ServiceTasks.RunAsync(
             async token =>
             {
-                using var stop = CancellationTokenSource.CreateLinkedTokenSource(token);
-                var training = loop.RunAsync(stop.Token);
-                if (await Task.WhenAny(training, ended.Task).ConfigureAwait(false) == ended.Task)
-                {
-                    await stop.CancelAsync().ConfigureAwait(false);
-                }
-
-                try
-                {
-                    await training.ConfigureAwait(false);
-                    _finished = true;
-                }
-                catch (OperationCanceledException) when (ended.Task.IsCompleted && !token.IsCancellationRequested)
-                {
-                    logger.LogInformation("Run {Run} has ended; the trainer stops", options.RunId);
-                }
-                catch (OutdatedStepException exception)
-                {
-                    logger.LogWarning("Run {Run}: {Reason}", options.RunId, exception.Message);
-                    outdated = true;
-                }
+                var (finished, _) = await UntilEndedAsync(
+                    async stop =>
+                    {
+                        await loop.RunAsync(stop).ConfigureAwait(false);
+                        return true;
+                    },
+                    ended,
+                    token).ConfigureAwait(false);
+                _finished |= finished;
             },
             [prefetch.RunAsync, token => ReceiveAsync(inbox, instance, token)],
             cancellationToken).ConfigureAwait(false);
-        return !outdated;
+    }
+
+    /// <summary>Works until it is done, or the run has ended elsewhere; then the work is cancelled, and the answer is false.</summary>
+    private async Task<(bool Done, T? Result)> UntilEndedAsync<T>(Func<CancellationToken, Task<T>> work, Task ended, CancellationToken cancellationToken)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var working = work(stop.Token);
+        if (await Task.WhenAny(working, ended).ConfigureAwait(false) == ended)
+        {
+            await stop.CancelAsync().ConfigureAwait(false);
+        }
+
+        try
+        {
+            return (true, await working.ConfigureAwait(false));
+        }
+        catch (OperationCanceledException) when (ended.IsCompleted && !cancellationToken.IsCancellationRequested)
+        {
+            logger.LogInformation("Run {Run} has ended; the trainer stops", options.RunId);
+            return (false, default);
+        }
     }
 
     private async Task ReceiveAsync(StepInbox inbox, string instance, CancellationToken cancellationToken)
@@ -141,16 +188,9 @@ public sealed class TrainerService(
         LabelLimit = options.Task.Kind == TaskKind.LanguageModel ? model.Config.VocabularySize : options.Task.Classes,
     };
 
-    private Subscriptions Subscribe(TrainingLoop loop, string instance, TaskCompletionSource ended)
+    private Subscriptions SubscribeToEnds(TaskCompletionSource ended)
     {
         var subscriptions = new Subscriptions();
-        subscriptions.Add(control.Subscribe<CoordinatorReady>(async (message, _) =>
-        {
-            if (message.RunId == options.RunId)
-            {
-                await AnnounceAsync(loop, instance).ConfigureAwait(false);
-            }
-        }));
         subscriptions.Add(control.Subscribe<RunFailed>((message, _) => End(message, finished: false)));
         subscriptions.Add(control.Subscribe<RunFinished>((message, _) => End(message, finished: true)));
         return subscriptions;

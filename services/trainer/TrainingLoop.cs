@@ -118,6 +118,11 @@ internal sealed class TrainingLoop
             Stand(message, message.Step + 1, message.Epoch, resumable: true);
         }
 
+        if (message.EndsEpoch)
+        {
+            _engine.DrawTimeline();
+        }
+
         await _control.PublishAsync(
             new StepApplied(
                 _options.RunId, message.Sequence, message.Epoch, message.Step, result.Loss, result.LearningRate, result.GradientNorm,

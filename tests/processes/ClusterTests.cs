@@ -1,4 +1,5 @@
 using SplitFrozen.Contracts.Api;
+using SplitFrozen.Contracts.Determinism;
 using SplitFrozen.TestServers;
 
 namespace SplitFrozen.Processes.Tests;
@@ -35,6 +36,36 @@ public abstract class ClusterTests
             () => $"step {step}; {detail?.Summary}", Token);
     }
 
+    /// <summary>Kills processes without warning and starts them again at once, at moments that follow from the run's own progress and not from the clock.</summary>
+    /// <returns>How many were killed before the run ended.</returns>
+    private protected static async Task<int> KillAtRandomAsync(Cluster cluster, string run, IReadOnlyList<Service> victims, int kills, ulong seed)
+    {
+        var random = new SeededRandom(seed);
+        var killed = 0;
+        var from = 0;
+        while (killed < kills)
+        {
+            // The moment follows from the run's own progress and not from the clock.
+            var wanted = from + random.NextInt32(2);
+            RunDetail? detail = null;
+            await cluster.UntilAsync(
+                async () => (detail = await cluster.RunAsync(run, Token)) is not null && (detail.Summary.Step >= wanted || detail.Summary.Status != RunStatus.Running),
+                () => $"step {wanted} after {killed} kills; {detail?.Summary}", Token);
+            if (detail!.Summary.Status is not (RunStatus.Running or RunStatus.Pending))
+            {
+                break;
+            }
+
+            from = Math.Max(detail.Summary.Step, from);
+            var victim = victims[random.NextInt32(victims.Count)];
+            await victim.KillAsync();
+            victim.Start();
+            killed++;
+        }
+
+        return killed;
+    }
+
     /// <summary>Resumes a run that has stopped or is about to.</summary>
     private protected static async Task ResumeAsync(Cluster cluster, string run)
     {
@@ -59,12 +90,16 @@ public abstract class ClusterTests
         }
     }
 
-    private protected static async Task AssertSameAdapterAsync(Cluster cluster, string run)
+    private protected static async Task AssertSameAdapterAsync(Cluster cluster, string run) =>
+        Assert.Equal(await SampleRun.ReferenceAsync(Token), await AdapterAsync(cluster, run));
+
+    /// <summary>The adapter of a run that has ended, or is about to.</summary>
+    private protected static async Task<byte[]> AdapterAsync(Cluster cluster, string run)
     {
         await cluster.EndAsync(run, Token);
         var folder = Path.Combine(cluster.Folder, $"adapter-{run}");
         var (code, _, error) = await cluster.CommandAsync(Token, "download", run, "--out", folder);
         Assert.True(code == 0, error);
-        Assert.Equal(await SampleRun.ReferenceAsync(Token), await File.ReadAllBytesAsync(Path.Combine(folder, "adapter_model.safetensors"), Token));
+        return await File.ReadAllBytesAsync(Path.Combine(folder, "adapter_model.safetensors"), Token);
     }
 }

@@ -1,5 +1,4 @@
 using SplitFrozen.Contracts.Api;
-using SplitFrozen.Contracts.Determinism;
 
 namespace SplitFrozen.Processes.Tests;
 
@@ -36,29 +35,7 @@ public sealed class ProcessTests : ClusterTests
         var kills = int.Parse(Environment.GetEnvironmentVariable("SPLITFROZEN_TEST_KILLS") ?? "26", System.Globalization.CultureInfo.InvariantCulture);
         await using var cluster = await StartAsync(3);
         var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder, order), Token);
-        var random = new SeededRandom(seed);
-        var killed = 0;
-        var from = 0;
-        while (killed < kills)
-        {
-            // The moment follows from the run's own progress and not from the clock.
-            var wanted = from + random.NextInt32(2);
-            RunDetail? detail = null;
-            await cluster.UntilAsync(
-                async () => (detail = await cluster.RunAsync(run, Token)) is not null && (detail.Summary.Step >= wanted || detail.Summary.Status != RunStatus.Running),
-                () => $"step {wanted} after {killed} kills; {detail?.Summary}", Token);
-            if (detail!.Summary.Status is not (RunStatus.Running or RunStatus.Pending))
-            {
-                break;
-            }
-
-            from = Math.Max(detail.Summary.Step, from);
-            var victim = cluster.Services[random.NextInt32(cluster.Services.Count)];
-            await victim.KillAsync();
-            victim.Start();
-            killed++;
-        }
-
+        var killed = await KillAtRandomAsync(cluster, run, cluster.Services, kills, seed);
         await AssertFinishedAsync(cluster, run, order);
         Assert.Equal(kills, killed);
     }

@@ -11,7 +11,7 @@ internal static class SampleRun
     public const int Steps = Epochs * Samples / 16;
 
     private static readonly SemaphoreSlim Gate = new(1, 1);
-    private static byte[]? reference;
+    private static readonly Dictionary<string, byte[]> References = [];
 
     private static string SamplesFolder => Path.Combine(Programs.Root, "samples");
 
@@ -65,6 +65,7 @@ internal static class SampleRun
             training:
               epochs: {Epochs}
               batch_size: 16
+              micro_batch: 4
               order: {order}
               checkpoint_every_steps: 1
             """);
@@ -72,19 +73,21 @@ internal static class SampleRun
     }
 
     /// <summary>The adapter that <c>splitfrozen run</c> makes in one process.</summary>
-    public static async Task<byte[]> ReferenceAsync(CancellationToken cancellationToken)
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="change">A value of the spec to set, or nothing.</param>
+    public static async Task<byte[]> ReferenceAsync(CancellationToken cancellationToken, string change = "name=processes")
     {
         await Gate.WaitAsync(cancellationToken);
         try
         {
-            if (reference is null)
+            if (!References.TryGetValue(change, out var reference))
             {
                 var folder = Directory.CreateTempSubdirectory("splitfrozen-reference-");
                 var (code, _, error) = await Programs.CommandAsync(
                     new Dictionary<string, string>(), cancellationToken,
-                    "run", Write(folder.FullName), "--out", Path.Combine(folder.FullName, "run"), "--set", $"cache.directory={folder.FullName}/cache", "--json");
+                    "run", Write(folder.FullName), "--out", Path.Combine(folder.FullName, "run"), "--set", $"cache.directory={folder.FullName}/cache", "--set", change, "--json");
                 Assert.True(code == 0, error);
-                reference = await File.ReadAllBytesAsync(Path.Combine(folder.FullName, "run", "adapter", "adapter_model.safetensors"), cancellationToken);
+                References[change] = reference = await File.ReadAllBytesAsync(Path.Combine(folder.FullName, "run", "adapter", "adapter_model.safetensors"), cancellationToken);
                 folder.Delete(recursive: true);
             }
 

@@ -41,6 +41,9 @@ public sealed class Cluster : IAsyncDisposable
     /// <summary>The device workers.</summary>
     public IReadOnlyList<Service> Devices => [.. Services.Where(service => service.Name.StartsWith("device-", StringComparison.Ordinal))];
 
+    /// <summary>The trainers, the leader first.</summary>
+    public IReadOnlyList<Service> Trainers => [.. Services.Where(service => service.Name.StartsWith("trainer", StringComparison.Ordinal))];
+
     /// <summary>Everything that may be killed.</summary>
     public IReadOnlyList<Service> Services { get; private set; } = [];
 
@@ -197,11 +200,16 @@ public sealed class Cluster : IAsyncDisposable
             ["Coordinator__DeviceLease"] = "00:00:03",
             ["Coordinator__GatherTime"] = "00:00:01",
         });
-        if (_options.Trainer)
+        for (var n = 0; _options.Trainer && n < _options.Stages * _options.Replicas; n++)
         {
-            yield return Make("trainer", "SplitFrozen.Trainer", new()
+            var name = n == 0 ? "trainer" : $"trainer-{n + 1}";
+            yield return Make(name, "SplitFrozen.Trainer", new()
             {
-                ["Trainer__Folder"] = Path.Combine(Folder, "runs"), ["Trainer__LeaseTime"] = "00:00:04",
+                ["Trainer__Folder"] = Path.Combine(Folder, "runs"),
+                ["Trainer__LeaseTime"] = "00:00:04",
+                ["Trainer__Name"] = name,
+                ["Trainer__Stage"] = $"{(n % _options.Stages) + 1}/{_options.Stages}",
+                ["Trainer__Replica"] = $"{(n / _options.Stages) + 1}/{_options.Replicas}",
             });
         }
 

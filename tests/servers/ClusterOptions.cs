@@ -12,6 +12,12 @@ public sealed record ClusterOptions
     /// <summary>Whether there is a trainer.</summary>
     public bool Trainer { get; init; } = true;
 
+    /// <summary>Stages that share the trained blocks, each a trainer of its own.</summary>
+    public int Stages { get; init; } = 1;
+
+    /// <summary>Copies of the stages.</summary>
+    public int Replicas { get; init; } = 1;
+
     /// <summary>When Redis forces its append-only file to the disk: <c>always</c>, <c>everysec</c> or <c>no</c>; null for no file.</summary>
     public string? AppendFsync { get; init; } = "always";
 

@@ -1,5 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+using SplitFrozen.Trainer.Stages;
 
 namespace SplitFrozen.Trainer.Hosting;
 
@@ -16,7 +18,9 @@ public static class TrainerRegistration
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromMinutes(2));
         builder.Services.AddSingleton<TrainerServices>();
         builder.Services.AddSingleton<TrainerRunFactory>();
-        builder.Services.AddHostedService<TrainerHost>();
+        builder.Services.AddHostedService<BackgroundService>(services => services.GetRequiredService<IOptions<TrainerHostOptions>>().Value.Role.Leads
+            ? ActivatorUtilities.CreateInstance<TrainerHost>(services)
+            : ActivatorUtilities.CreateInstance<StageHost>(services));
         return builder;
     }
 }

@@ -3,6 +3,7 @@ using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.ServiceDefaults;
 using SplitFrozen.Torch;
+using SplitFrozen.Trainer.Stages;
 using SplitFrozen.Training.Export;
 
 namespace SplitFrozen.Trainer.Hosting;
@@ -36,8 +37,10 @@ internal sealed class TrainerRun(
             }
         });
         await AnnounceAsync(stop.Token).ConfigureAwait(false);
+        var (training, role) = (Options(), options.Role);
         var trainer = new TrainerService(
-            Options(), opened.Model, services.Control, services.Steps, services.Cache, services.Time, services.Loggers.CreateLogger<TrainerService>());
+            training, opened.Model, services.Control, services.Steps, services.Cache, services.Time, services.Loggers.CreateLogger<TrainerService>(),
+            role.IsAlone ? null : token => StageSets.GatherAsync(training, opened.Model, role, services.Control, services.Stages, services.Time, _logger, token));
         try
         {
             await ServiceTasks.RunAsync(trainer.RunAsync, [KeepLeaseAsync], stop.Token).ConfigureAwait(false);

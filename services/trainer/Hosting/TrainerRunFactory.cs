@@ -8,7 +8,7 @@ namespace SplitFrozen.Trainer.Hosting;
 
 /// <summary>What a <see cref="TrainerRun"/> works with besides the run itself.</summary>
 internal sealed record TrainerServices(
-    IControlPlane Control, IStepSource Steps, IActivationCache Cache, RedisLeases Leases, RedisArtifactStore Artifacts, TimeProvider Time, ILoggerFactory Loggers);
+    IControlPlane Control, IStepSource Steps, IStageMailboxes Stages, IActivationCache Cache, RedisLeases Leases, RedisArtifactStore Artifacts, TimeProvider Time, ILoggerFactory Loggers);
 
 /// <summary>Takes up offered runs: lease first, then the folder, then model and data.</summary>
 internal sealed class TrainerRunFactory(IOptions<TrainerHostOptions> options, TrainerServices services, ILogger<TrainerRunFactory> logger)

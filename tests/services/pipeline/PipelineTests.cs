@@ -16,6 +16,19 @@ public sealed class PipelineTests(SmallModels models)
         Epochs = 2, BatchSize = 8, LearningRate = 1e-2, CheckpointEverySteps = 3, Order = "available",
     };
 
+    [Theory]
+    [InlineData("gpipe", 1)]
+    [InlineData("zb", 2)]
+    public async Task RunAsync_OverStages_WritesTheCheckpointOfOneAndDrawsTheTimeline(string schedule, int stages)
+    {
+        var training = new TrainingSpec { Epochs = 2, BatchSize = 8, MicroBatch = 3, LearningRate = 1e-2, CheckpointEverySteps = 3 };
+        using var one = await CompletedAsync(new Pipeline(models.Gpt2) { Training = training });
+        using var staged = await CompletedAsync(new Pipeline(models.Gpt2) { Training = training with { Stages = stages, Pipeline = schedule } });
+        Assert.Equal(one.Checkpoint, staged.Checkpoint);
+        Assert.Equal(one.Evaluations.Select(evaluation => evaluation.Metrics["loss"]), staged.Evaluations.Select(evaluation => evaluation.Metrics["loss"]));
+        Assert.Equal(stages > 1, File.Exists(Path.Combine(staged.Folder, "timeline.svg")));
+    }
+
     [Fact]
     public async Task Run_EightOneClassClients_GivesTheBytesOfOneClient()
     {
