@@ -16,6 +16,7 @@ internal static class RunReport
         text.Append($"# Run {facts.Spec.Name}\n\n```sh\n{facts.Command}\n```\n\n");
         WhatRan(text, facts);
         HeldOut(text, facts, run);
+        Stages(text, facts, run);
         Clients(text, run);
         Cost(text, facts, run);
         return text.ToString();
@@ -63,6 +64,15 @@ internal static class RunReport
         }
 
         text.Append("![loss and held-out metric](plot.svg)\n\n");
+    }
+
+    /// <summary>The trainer draws it at the end of each epoch.</summary>
+    private static void Stages(StringBuilder text, RunFacts facts, RunProgressView run)
+    {
+        if (facts.Spec.Training.Stages > 1 && run.Steps.Count > 0)
+        {
+            text.Append("## Stages\n\nWhat each stage did in the last step of the epoch trained last; a gap is a wait.\n\n![stages over time](checkpoints/timeline.svg)\n\n");
+        }
     }
 
     private static void Clients(StringBuilder text, RunProgressView run)
