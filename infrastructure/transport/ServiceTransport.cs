@@ -3,6 +3,7 @@ using System.IO.Hashing;
 using System.Text;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using SplitFrozen.ActivationCache;
@@ -41,6 +42,8 @@ public sealed class ServiceTransport : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(builder);
         var options = builder.Configuration.GetSection(TransportOptions.Section).Get<TransportOptions>() ?? new TransportOptions();
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
+        var health = builder.Configuration.GetSection(HealthOptions.Section).Get<HealthOptions>() ?? new HealthOptions();
+        Validator.ValidateObject(health, new ValidationContext(health), validateAllProperties: true);
         var loggers = LoggerFactory.Create(logging => logging.AddConfiguration(builder.Configuration.GetSection("Logging")).AddSimpleConsole());
         var time = TimeProvider.System;
         var jitter = XxHash3.HashToUInt64(Encoding.UTF8.GetBytes($"{process}/{Environment.MachineName}/{Environment.ProcessId}"));
@@ -60,6 +63,7 @@ public sealed class ServiceTransport : IAsyncDisposable
         var transport = new ServiceTransport(
             loggers, control, data, connection, cache, new ResilientCache(cache, new RedisRunLedger(connection), patience));
         transport.Register(builder.Services, options);
+        transport.AddHealth(builder.Services, health);
         return transport;
     }
 
@@ -71,6 +75,15 @@ public sealed class ServiceTransport : IAsyncDisposable
         _cache.Dispose();
         await _connection.DisposeAsync().ConfigureAwait(false);
         _loggers.Dispose();
+    }
+
+    private void AddHealth(IServiceCollection services, HealthOptions options)
+    {
+        if (options.Port != 0)
+        {
+            services.AddHealthChecks().AddCheck("transport", new TransportHealthCheck(_control, _cache));
+            services.AddHostedService(provider => new HealthEndpoint(options.Port, provider.GetRequiredService<HealthCheckService>()));
+        }
     }
 
     // Instances: the container does not dispose what it did not make.
