@@ -37,8 +37,8 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
     /// <summary>Completes with the first failure of a handler after its retries; never, where none fails.</summary>
     public Task<ControlHandlerFailure> FirstFailure => _firstFailure.Task;
 
-    /// <summary>False while the connection to the broker is lost.</summary>
-    public bool IsConnected => _bus.CheckHealth().Status != BusHealthStatus.Unhealthy;
+    /// <summary>False while the connection to the broker is lost, and while a subscription is not yet back on it.</summary>
+    public bool IsConnected => _bus.CheckHealth().Status == BusHealthStatus.Healthy;
 
     /// <summary>The queues of the subscriptions that have not ended.</summary>
     internal string[] Queues
