@@ -43,6 +43,7 @@ internal static class Distances
     internal static Tensor ToRow(Tensor rows, Tensor row)
     {
         using var scope = NewDisposeScope();
-        return (rows - row).square().sum(1).sqrt_().MoveToOuterDisposeScope();
+        var difference = rows - row;
+        return (difference * difference).sum(1).sqrt_().MoveToOuterDisposeScope();
     }
 }

@@ -1,5 +1,6 @@
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Models;
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Comparison.Leakage;
@@ -75,7 +76,7 @@ internal sealed class TokenInversion : IDisposable
         foreach (var round in s_rounds)
         {
             using var scope = NewDisposeScope();
-            var untried = alone.DistancesTo(observed - shift).add_(isTried);
+            var untried = alone.DistancesTo(observed - shift).AddInPlace(isTried);
             var (_, order) = untried.topk((int)Math.Min(round, alone.States.shape[0] - tried.Count), 0, largest: false, sorted: true);
             var inContext = BehindPrefix(prefix, order.data<long>().ToArray());
             var distances = Distances.ToRow(inContext, observed);
@@ -85,7 +86,7 @@ internal sealed class TokenInversion : IDisposable
                 return best.Token;
             }
 
-            _ = isTried.index_fill_(0, order, float.PositiveInfinity);
+            _ = isTried.FillInPlace(order, double.PositiveInfinity);
             var (_, nearest) = distances.topk((int)Math.Min(Neighbours, order.shape[0]), 0, largest: false, sorted: true);
             var moved = inContext.index_select(0, nearest) - alone.States.index_select(0, order.index_select(0, nearest));
             _ = shift.copy_(moved.mean([0L], keepdim: true));

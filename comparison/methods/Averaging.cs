@@ -1,3 +1,4 @@
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Comparison.Methods;
@@ -24,10 +25,10 @@ public static class Averaging
 
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        var sum = values[0].to(ScalarType.Float64).mul(weights[0]);
+        var sum = values[0].to(ScalarType.Float64).Times(weights[0]);
         for (var i = 1; i < values.Count; i++)
         {
-            _ = sum.add_(values[i].to(ScalarType.Float64).mul(weights[i]));
+            _ = sum.AddInPlace(values[i].to(ScalarType.Float64).Times(weights[i]));
         }
 
         return sum.to(values[0].dtype).MoveToOuterDisposeScope();

@@ -24,8 +24,8 @@ public static class HiddenStateCodec
         }
 
         var rows = hidden.to(ScalarType.Float32);
-        var scales = rows.abs().amax([1L], keepdim: true).div_(LargestInt8);
-        var divisors = where(scales.eq(0), ones_like(scales), scales);
+        var scales = rows.abs().amax([1L], keepdim: true).DivideInPlace(LargestInt8);
+        var divisors = where(scales.EqualTo(0), ones_like(scales), scales);
         return (TensorBytes.ToBytes((rows / divisors).round_().to(ScalarType.Int8)), TensorBytes.ToBytes(scales));
     }
 

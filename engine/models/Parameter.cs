@@ -1,3 +1,4 @@
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models;
@@ -50,7 +51,7 @@ public sealed class Parameter
     /// <summary>Adds a finished gradient of the value's shape.</summary>
     internal void Accumulate(Tensor gradient)
     {
-        _ = HasGradient ? _gradient!.add_(gradient) : _gradient!.copy_(gradient);
+        _ = HasGradient ? _gradient!.AddInPlace(gradient) : _gradient!.copy_(gradient);
         HasGradient = true;
     }
 

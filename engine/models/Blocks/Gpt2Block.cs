@@ -1,4 +1,5 @@
 using SplitFrozen.Models.Operations;
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Blocks;
@@ -40,9 +41,9 @@ internal sealed class Gpt2Block : TransformerBlock
         var attended = _attention.Forward(
             qkv.narrow(1, 0, _width), qkv.narrow(1, _width, _width), qkv.narrow(1, 2 * _width, _width), context.Layout, tape, context.Cache);
         attended = ChooseRows(attended, context);
-        var h = _attentionProjection.Forward(attended, tape, context.Dropout, context.InTiles).add_(ChooseRows(x, context));
+        var h = _attentionProjection.Forward(attended, tape, context.Dropout, context.InTiles).AddInPlace(ChooseRows(x, context));
         var inner = _fullyConnected.Forward(_norm2.Forward(h, tape), tape, context.Dropout, context.InTiles);
-        var y = _projection.Forward(Activation.Gelu(inner, tape), tape, context.Dropout, context.InTiles).add_(h);
+        var y = _projection.Forward(Activation.Gelu(inner, tape), tape, context.Dropout, context.InTiles).AddInPlace(h);
         return y.MoveToOuterDisposeScope();
     }
 
@@ -63,7 +64,7 @@ internal sealed class Gpt2Block : TransformerBlock
             return null;
         }
 
-        var dh = _norm2.Backward(dNorm2, tape, deferred).add_(dy);
+        var dh = _norm2.Backward(dNorm2, tape, deferred).AddInPlace(dy);
         if (!needAttention || _attentionProjection.Backward(dh, tape, deferred, needQkv) is not { } dAttended)
         {
             return null;
@@ -71,7 +72,7 @@ internal sealed class Gpt2Block : TransformerBlock
 
         var dQkv = _attention.Backward(SpreadRows(dAttended, context), context.Layout, tape);
         var dNorm1 = _queryKeyValue.Backward(dQkv, tape, deferred, needInput || _norm1.Trains);
-        return dNorm1 is null ? null : _norm1.Backward(dNorm1, tape, deferred).add_(SpreadRows(dh, context)).MoveToOuterDisposeScope();
+        return dNorm1 is null ? null : _norm1.Backward(dNorm1, tape, deferred).AddInPlace(SpreadRows(dh, context)).MoveToOuterDisposeScope();
     }
 
     public override void Dispose()

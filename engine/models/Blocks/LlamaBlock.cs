@@ -1,4 +1,5 @@
 using SplitFrozen.Models.Operations;
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Blocks;
@@ -53,11 +54,11 @@ internal sealed class LlamaBlock : TransformerBlock
         var k = _rotary.Rotate(_key.Forward(normed, tape, dropout, tiles), layout, direction: 1);
         var v = _value.Forward(normed, tape, dropout, tiles);
         var attended = ChooseRows(_attention.Forward(q, k, v, layout, tape, context.Cache), context);
-        var h = _output.Forward(attended, tape, dropout, tiles).add_(ChooseRows(x, context));
+        var h = _output.Forward(attended, tape, dropout, tiles).AddInPlace(ChooseRows(x, context));
         var normed2 = _norm2.Forward(h, tape);
         var gate = _gate.Forward(normed2, tape, dropout, tiles);
         var up = _up.Forward(normed2, tape, dropout, tiles);
-        return _down.Forward(Activation.SwiGlu(gate, up, tape), tape, dropout, tiles).add_(h).MoveToOuterDisposeScope();
+        return _down.Forward(Activation.SwiGlu(gate, up, tape), tape, dropout, tiles).AddInPlace(h).MoveToOuterDisposeScope();
     }
 
     internal override Tensor? Backward(Tensor dy, BlockContext context, Tape tape, WeightGradients deferred, bool needInput)
@@ -78,14 +79,14 @@ internal sealed class LlamaBlock : TransformerBlock
             return null;
         }
 
-        var dh = _norm2.Backward(dNorm2, tape, deferred).add_(dy);
+        var dh = _norm2.Backward(dNorm2, tape, deferred).AddInPlace(dy);
         if (!needAttention || _output.Backward(dh, tape, deferred, needQkv) is not { } dAttended)
         {
             return null;
         }
 
         var dNorm1 = AttentionBackward(SpreadRows(dAttended, context), context, tape, deferred, needInput || _norm1.Trains);
-        return dNorm1 is null ? null : _norm1.Backward(dNorm1, tape, deferred).add_(SpreadRows(dh, context)).MoveToOuterDisposeScope();
+        return dNorm1 is null ? null : _norm1.Backward(dNorm1, tape, deferred).AddInPlace(SpreadRows(dh, context)).MoveToOuterDisposeScope();
     }
 
     public override void Dispose()
@@ -101,7 +102,7 @@ internal sealed class LlamaBlock : TransformerBlock
         _down.Dispose();
     }
 
-    private static Tensor? Sum(Tensor? first, Tensor? second) => second is null ? null : first?.add_(second);
+    private static Tensor? Sum(Tensor? first, Tensor? second) => second is null ? null : first?.AddInPlace(second);
 
     private Tensor? AttentionBackward(Tensor dAttended, BlockContext context, Tape tape, WeightGradients deferred, bool needInput)
     {

@@ -1,4 +1,5 @@
 using SplitFrozen.Contracts.Determinism;
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Operations;
@@ -14,7 +15,7 @@ internal sealed class Adapter(Parameter a, Parameter b, double scale)
     {
         var mask = dropout?.Mask(x, a.Name);
         var input = mask is null ? x : x * mask;
-        var low = input.mm(a.Value.t()).mul_(scale);
+        var low = input.mm(a.Value.t()).MultiplyInPlace(scale);
         _ = y.addmm_(low, b.Value.t(), beta: 1, alpha: 1);
         if (tape is not null)
         {
@@ -43,7 +44,7 @@ internal sealed class Adapter(Parameter a, Parameter b, double scale)
     internal void MergeInto(Tensor weight, bool storedInOut, double share)
     {
         using var scope = NewDisposeScope();
-        var scaled = b.Value.mul(share * scale);
+        var scaled = b.Value.Times(share * scale);
         _ = storedInOut ? weight.addmm_(a.Value.t(), scaled.t(), beta: 1, alpha: 1) : weight.addmm_(scaled, a.Value, beta: 1, alpha: 1);
     }
 
@@ -61,10 +62,10 @@ internal sealed class Adapter(Parameter a, Parameter b, double scale)
         var mask = tape.PopOptional();
         var low = tape.Pop();
         var input = tape.Pop();
-        var dLow = dy.mm(b.Value).mul_(scale);
+        var dLow = dy.mm(b.Value).MultiplyInPlace(scale);
         if (dx is not null)
         {
-            _ = mask is null ? dx.addmm_(dLow, a.Value, beta: 1, alpha: 1) : dx.add_(dLow.mm(a.Value).mul_(mask));
+            _ = mask is null ? dx.addmm_(dLow, a.Value, beta: 1, alpha: 1) : dx.AddInPlace(dLow.mm(a.Value).mul_(mask));
         }
 
         // low carries the scale already, so dB = dyᵀ low.

@@ -1,4 +1,5 @@
 using SplitFrozen.Torch.Kernels;
+using SplitFrozen.Torch;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -29,7 +30,7 @@ internal static class CrossEntropy
         if (gradientScale is { } scale)
         {
             var ones = torch.ones([targets.Length, 1], logits.dtype);
-            _ = logits.copy_(logarithms.exp_()).scatter_add_(1, index.unsqueeze(1), ones.neg()).mul_(scale);
+            _ = logits.copy_(logarithms.exp_()).scatter_add_(1, index.unsqueeze(1), ones.neg()).MultiplyInPlace(scale);
         }
 
         return new Sums(loss, (int)correct);

@@ -1,4 +1,5 @@
 using SplitFrozen.Contracts.Determinism;
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Operations;
@@ -14,7 +15,7 @@ internal sealed class Dropout(ulong seed, double probability)
     {
         var layerSeed = SeededRandom.ForStream(seed, $"dropout {adapter}").NextUInt64();
         using var generator = new Generator(layerSeed);
-        return empty_like(x).bernoulli_(1 - probability, generator).div_(1 - probability);
+        return empty_like(x).bernoulli_(1 - probability, generator).DivideInPlace(1 - probability);
     }
 
     /// <summary>The masks of one pass, or null where nothing is dropped.</summary>

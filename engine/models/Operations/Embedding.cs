@@ -1,4 +1,5 @@
 using SplitFrozen.Torch.Kernels;
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Operations;
@@ -55,7 +56,7 @@ internal sealed class Embedding : IDisposable
             : Table.Value.index_select(0, Ids(packedTokens));
         if (_positions is not null)
         {
-            _ = rows.add_(_positions.Value.index_select(0, layout.Positions));
+            _ = rows.AddInPlace(_positions.Value.index_select(0, layout.Positions));
         }
 
         return rows.MoveToOuterDisposeScope();
@@ -88,7 +89,7 @@ internal sealed class Embedding : IDisposable
         }
         else
         {
-            _ = table.index_add_(0, index, rows, 1);
+            _ = table.AddRowsInPlace(index, rows);
         }
     }
 

@@ -1,4 +1,5 @@
 using SplitFrozen.Torch.Kernels;
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Operations;
@@ -70,5 +71,5 @@ internal sealed class Norm(LayerWeight weight, LayerWeight? bias, double epsilon
         nn.functional.layer_norm(inputs[0], [inputs[0].shape[^1]], inputs[1], inputs[2], epsilon);
 
     private Tensor RootMeanSquare(Tensor[] inputs) =>
-        inputs[0] * (inputs[0].square().mean([-1], keepdim: true) + epsilon).rsqrt() * inputs[1];
+        inputs[0] * (inputs[0] * inputs[0]).mean([-1], keepdim: true).Plus(epsilon).rsqrt() * inputs[1];
 }

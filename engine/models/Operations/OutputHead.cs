@@ -1,3 +1,4 @@
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Operations;
@@ -68,10 +69,10 @@ internal sealed class OutputHead(LayerWeight weight, bool keepLogits) : IDisposa
     {
         if (pass.WeightGradient is not null)
         {
-            deferred.Defer(held => weight.Parameter!.Accumulate(held[0].mul(lossScale)), pass.WeightGradient);
+            deferred.Defer(held => weight.Parameter!.Accumulate(held[0].Times(lossScale)), pass.WeightGradient);
         }
 
-        return pass.RowsGradient!.mul(lossScale);
+        return pass.RowsGradient!.Times(lossScale);
     }
 
     public void Dispose() => weight.Dispose();

@@ -1,3 +1,4 @@
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Operations;
@@ -50,9 +51,9 @@ internal sealed class RotaryTable : IDisposable
         var split = rows.view(rows.shape[0], -1, _headWidth);
         var half = _headWidth / 2;
         var cosines = _cosines!.index_select(0, layout.Positions).unsqueeze(1);
-        var sines = _sines!.index_select(0, layout.Positions).unsqueeze(1).mul_(direction);
+        var sines = _sines!.index_select(0, layout.Positions).unsqueeze(1).MultiplyInPlace(direction);
         var (first, second) = (split.narrow(2, 0, half), split.narrow(2, half, half));
-        var rotated = cat([(first * cosines) - (second * sines), (second * cosines) + (first * sines)], 2);
+        var rotated = cat([(first * cosines) - (second * sines), (second * cosines).Plus(first * sines)], 2);
         return rotated.view(rows.shape[0], rows.shape[1]).MoveToOuterDisposeScope();
     }
 
@@ -71,7 +72,7 @@ internal sealed class RotaryTable : IDisposable
         }
 
         var room = Math.Max(FirstPositions, Math.Max(positions, 2 * (_cosines?.shape[0] ?? 0)));
-        var angles = arange(room, ScalarType.Float64).unsqueeze(1) * tensor(_frequencies, [1, _headWidth / 2]);
+        var angles = tensor([.. Enumerable.Range(0, checked((int)room)).Select(position => (double)position)], [room, 1]) * tensor(_frequencies, [1, _headWidth / 2]);
         Dispose();
         _cosines = angles.cos().to(_type).DetachFromDisposeScope();
         _sines = angles.sin().to(_type).DetachFromDisposeScope();

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using SplitFrozen.Models;
+using SplitFrozen.Torch;
 using SplitFrozen.Training.Files;
 using static TorchSharp.torch;
 
@@ -72,8 +73,8 @@ public static class MergedExport
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         var (left, right) = family == ModelFamily.Gpt2 ? (a.t(), b.t()) : (b, a);
-        var product = left.to(ScalarType.Float64).matmul(right.to(ScalarType.Float64)).mul(scale);
-        var merged = weight.to(ScalarType.Float64).add(product).to(ScalarType.Float32).MoveToOuterDisposeScope();
+        var product = left.to(ScalarType.Float64).matmul(right.to(ScalarType.Float64)).Times(scale);
+        var merged = weight.to(ScalarType.Float64).Plus(product).to(ScalarType.Float32).MoveToOuterDisposeScope();
         weight.Dispose();
         return merged;
     }

@@ -91,7 +91,7 @@ public sealed class AdamW : IDisposable
         if (factor != 1)
         {
             using var frozen = no_grad();
-            _ = _gradients.mul_(factor);
+            _ = _gradients.MultiplyInPlace(factor);
         }
     }
 
@@ -114,7 +114,7 @@ public sealed class AdamW : IDisposable
     public void ZeroGradients()
     {
         using var frozen = no_grad();
-        _gradients.fill_(0);
+        _ = _gradients.FillInPlace(0);
     }
 
     /// <summary>All gradients, [N]; what is written there counts.</summary>

@@ -1,5 +1,6 @@
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Pipelining;
+using SplitFrozen.Torch;
 using SplitFrozen.Training.FineTuning;
 using SplitFrozen.Training.Optimization;
 using static TorchSharp.torch;
@@ -171,7 +172,7 @@ public sealed class PipelinedFineTuner
         using var frozen = no_grad();
         foreach (var part in parts[1..])
         {
-            _ = parts[0].add_(part);
+            _ = parts[0].AddInPlace(part);
         }
     }
 
