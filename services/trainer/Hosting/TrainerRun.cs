@@ -31,9 +31,18 @@ internal sealed class TrainerRun(
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
         using var cancelled = services.Control.Subscribe<RunCancelled>(async (message, _) =>
         {
-            if (message.RunId == runId)
+            if (message.RunId != runId)
+            {
+                return;
+            }
+
+            try
             {
                 await stop.CancelAsync().ConfigureAwait(false);
+            }
+            catch (ObjectDisposedException)
+            {
+                // The work has ended meanwhile.
             }
         });
         await AnnounceAsync(stop.Token).ConfigureAwait(false);
