@@ -6,7 +6,8 @@ namespace SplitFrozen.Torch;
 
 /// <summary>
 /// One dedicated thread on which tensor work runs, in the order it was asked for. OpenMP keeps its thread pool and its thread
-/// count per calling thread, so tensor work on the thread pool would start many pools, each with the default count.
+/// count per calling thread, so tensor work on the thread pool would start many pools, each with the default count. Work runs in the
+/// execution context of whoever asked for it, so that its spans belong to the asker's.
 /// </summary>
 public sealed class ComputeThread : IDisposable
 {
@@ -40,7 +41,20 @@ public sealed class ComputeThread : IDisposable
 
         var completion = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         ObjectDisposedException.ThrowIf(_queue.IsAddingCompleted, this);
-        _queue.Add(() => Complete(completion, work, cancellationToken), CancellationToken.None);
+        var context = ExecutionContext.Capture();
+        _queue.Add(
+            () =>
+            {
+                if (context is null)
+                {
+                    Complete(completion, work, cancellationToken);
+                }
+                else
+                {
+                    ExecutionContext.Run(context, _ => Complete(completion, work, cancellationToken), null);
+                }
+            },
+            CancellationToken.None);
         return completion.Task;
     }
 

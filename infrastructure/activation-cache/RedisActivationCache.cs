@@ -74,6 +74,7 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
             await RemoveEvictedAsync([.. created.Select(i => (records[i], (RedisKey)entries[i].Key))]).WaitAsync(cancellationToken).ConfigureAwait(false);
         }
 
+        CacheMetrics.Stored(entries.Sum(entry => (long)entry.Bytes.Length));
         if (created.Length > 0 && bytes > _maximumBytes)
         {
             await EvictAsync(cancellationToken).ConfigureAwait(false);
@@ -86,7 +87,9 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
         ArgumentNullException.ThrowIfNull(keys);
         var chunks = keys.Chunk(KeysPerFetch).Select(chunk => _blobs.StringGetAsync([.. chunk.Select(key => (RedisKey)key)])).ToArray();
         var values = await Task.WhenAll(chunks).WaitAsync(cancellationToken).ConfigureAwait(false);
-        return [.. values.SelectMany(chunk => chunk).Select(value => (byte[]?)value)];
+        byte[]?[] found = [.. values.SelectMany(chunk => chunk).Select(value => (byte[]?)value)];
+        CacheMetrics.Looked("fetch", found.Count(entry => entry is not null), found.Length);
+        return found;
     }
 
     /// <inheritdoc/>
@@ -99,6 +102,7 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
             present.AddRange(await Task.WhenAll(chunk.Select(key => _blobs.KeyExistsAsync(key))).WaitAsync(cancellationToken).ConfigureAwait(false));
         }
 
+        CacheMetrics.Looked("check", present.Count(there => there), present.Count);
         return [.. present];
     }
 

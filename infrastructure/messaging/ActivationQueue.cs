@@ -1,3 +1,7 @@
+using System.Diagnostics;
+using System.Globalization;
+using SplitFrozen.Messaging.Telemetry;
+
 namespace SplitFrozen.Messaging;
 
 /// <summary>
@@ -7,6 +11,7 @@ namespace SplitFrozen.Messaging;
 internal sealed class ActivationQueue(string runId, string clientId, long maximumBytes, DeadLetterBox deadLetters)
 {
     private readonly Lock _gate = new();
+    private readonly MessageQueue _queue = MessageQueue.Activations(MessageQueue.InProcess, runId, clientId);
     private readonly PriorityQueue<Message, long> _ready = new();
     private readonly ChangeSignal _changed = new();
     private long _nextNumber;
@@ -21,19 +26,10 @@ internal sealed class ActivationQueue(string runId, string clientId, long maximu
                 $"A message of {body.Length} bytes can never enter the queue of client '{clientId}', which holds {maximumBytes}: make messages smaller or the queue larger.", nameof(body));
         }
 
-        lock (_gate)
-        {
-            if (_bytes + body.Length > maximumBytes)
-            {
-                return PublishOutcome.QueueFull;
-            }
-
-            _bytes += body.Length;
-            var message = new Message(_nextNumber++, body.ToArray());
-            _ready.Enqueue(message, message.Number);
-            _changed.Raise();
-            return PublishOutcome.Confirmed;
-        }
+        using var activity = MessagingTelemetry.StartPublish(_queue, messageId: null, body.Length);
+        var outcome = Enqueue(body, (activity ?? Activity.Current)?.Context ?? default);
+        MessagingTelemetry.Published(activity, outcome);
+        return outcome;
     }
 
     public Subscription Subscribe(int prefetch) => new(this, prefetch);
@@ -44,11 +40,31 @@ internal sealed class ActivationQueue(string runId, string clientId, long maximu
         {
             _gone = true;
             _ready.Clear();
+            MessagingTelemetry.QueueChanged(_queue, -_bytes);
+            _bytes = 0;
             _changed.Raise();
         }
     }
 
-    internal sealed record Message(long Number, byte[] Body);
+    private PublishOutcome Enqueue(ReadOnlyMemory<byte> body, ActivityContext publish)
+    {
+        lock (_gate)
+        {
+            if (_bytes + body.Length > maximumBytes)
+            {
+                return PublishOutcome.QueueFull;
+            }
+
+            _bytes += body.Length;
+            var message = new Message(_nextNumber++, body.ToArray(), publish);
+            _ready.Enqueue(message, message.Number);
+            MessagingTelemetry.QueueChanged(_queue, body.Length);
+            _changed.Raise();
+            return PublishOutcome.Confirmed;
+        }
+    }
+
+    internal sealed record Message(long Number, byte[] Body, ActivityContext Publish);
 
     internal sealed class Subscription(ActivationQueue queue, int prefetch) : IActivationSubscription
     {
@@ -125,7 +141,12 @@ internal sealed class ActivationQueue(string runId, string clientId, long maximu
                     return false;
                 }
 
-                queue._bytes -= message.Body.Length;
+                if (!queue._gone)
+                {
+                    queue._bytes -= message.Body.Length;
+                    MessagingTelemetry.QueueChanged(queue._queue, -message.Body.Length);
+                }
+
                 queue._changed.Raise();
                 return true;
             }
@@ -136,6 +157,9 @@ internal sealed class ActivationQueue(string runId, string clientId, long maximu
             public string ClientId => subscription.Queue.ClientId;
 
             public ReadOnlyMemory<byte> Body => message.Body;
+
+            public MessageTrace Trace => new(
+                subscription.Queue._queue, message.Number.ToString(CultureInfo.InvariantCulture), message.Body.Length, message.Publish);
 
             public ValueTask AcknowledgeAsync(CancellationToken cancellationToken)
             {

@@ -1,4 +1,5 @@
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Messaging.Telemetry;
 
 namespace SplitFrozen.Messaging;
 
@@ -31,6 +32,9 @@ public interface IActivationDelivery
 
     /// <summary>The body; valid until the delivery is settled.</summary>
     ReadOnlyMemory<byte> Body { get; }
+
+    /// <summary>Where it came from, for its span.</summary>
+    MessageTrace Trace { get; }
 
     /// <summary>Takes the message off the queue: its samples are in the cache and the ledger.</summary>
     ValueTask AcknowledgeAsync(CancellationToken cancellationToken);
@@ -75,6 +79,9 @@ public interface IStepDelivery
 {
     /// <summary>The message.</summary>
     StepMessage Step { get; }
+
+    /// <summary>Where it came from, for its span.</summary>
+    MessageTrace Trace { get; }
 
     /// <summary>Takes it off the queue.</summary>
     ValueTask AcknowledgeAsync(CancellationToken cancellationToken);

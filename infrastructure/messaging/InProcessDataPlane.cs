@@ -82,7 +82,7 @@ public sealed class InProcessDataPlane(InProcessDataPlaneOptions options) : IAct
         _clients.GetOrAdd((runId, clientId), static (key, plane) => plane.NewQueue(key.RunId, key.ClientId), this);
 
     private StepQueue Steps(string runId) =>
-        _steps.GetOrAdd(runId, static (_, maximum) => new StepQueue(maximum), options.MaximumWaitingSteps);
+        _steps.GetOrAdd(runId, static (id, maximum) => new StepQueue(id, maximum), options.MaximumWaitingSteps);
 
     private ActivationQueue NewQueue(string runId, string clientId) => new(runId, clientId, options.MaximumQueueBytes, _deadLetters);
 }

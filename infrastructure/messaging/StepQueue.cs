@@ -1,5 +1,8 @@
+using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Messaging.Telemetry;
 
 namespace SplitFrozen.Messaging;
 
@@ -7,9 +10,10 @@ namespace SplitFrozen.Messaging;
 /// The step queue of one run, first in first out. It has one receiver: a new one takes over, the one before it ends, and
 /// what that one had not acknowledged is delivered again.
 /// </summary>
-internal sealed class StepQueue(int maximumWaiting)
+internal sealed class StepQueue(string runId, int maximumWaiting)
 {
     private readonly Lock _gate = new();
+    private readonly MessageQueue _queue = MessageQueue.Steps(MessageQueue.InProcess, runId);
     private readonly PriorityQueue<Message, long> _ready = new();
     private readonly SortedDictionary<long, Message> _inHand = [];
     private readonly ChangeSignal _changed = new();
@@ -18,6 +22,13 @@ internal sealed class StepQueue(int maximumWaiting)
     private bool _gone;
 
     public async Task PublishAsync(StepMessage step, CancellationToken cancellationToken)
+    {
+        using var activity = MessagingTelemetry.StartPublish(_queue, messageId: null, bytes: 0);
+        await EnqueueAsync(step, (activity ?? Activity.Current)?.Context ?? default, cancellationToken).ConfigureAwait(false);
+        MessagingTelemetry.Published(activity, PublishOutcome.Confirmed);
+    }
+
+    private async Task EnqueueAsync(StepMessage step, ActivityContext publish, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -32,7 +43,7 @@ internal sealed class StepQueue(int maximumWaiting)
 
                 if (_ready.Count < maximumWaiting)
                 {
-                    _ready.Enqueue(new Message(_nextNumber, step), _nextNumber);
+                    _ready.Enqueue(new Message(_nextNumber, step, publish), _nextNumber);
                     _nextNumber++;
                     _changed.Raise();
                     return;
@@ -151,11 +162,13 @@ internal sealed class StepQueue(int maximumWaiting)
         }
     }
 
-    private sealed record Message(long Number, StepMessage Step);
+    private sealed record Message(long Number, StepMessage Step, ActivityContext Publish);
 
     private sealed class Delivery(StepQueue queue, long receiver, Message message) : IStepDelivery
     {
         public StepMessage Step => message.Step;
+
+        public MessageTrace Trace => new(queue._queue, message.Number.ToString(CultureInfo.InvariantCulture), Bytes: 0, message.Publish);
 
         public ValueTask AcknowledgeAsync(CancellationToken cancellationToken)
         {

@@ -1,6 +1,8 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Telemetry;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Messaging;
 using SplitFrozen.ServiceDefaults;
@@ -8,7 +10,10 @@ using SplitFrozen.ServiceDefaults;
 namespace SplitFrozen.Coordinator;
 
 /// <summary>A client's samples are in the cache and the ledger.</summary>
-internal sealed record SamplesIngested(string ClientId, SampleId[] Samples);
+/// <param name="ClientId">The client.</param>
+/// <param name="Samples">The samples.</param>
+/// <param name="Batch">The span that took them in; default for none.</param>
+internal sealed record SamplesIngested(string ClientId, SampleId[] Samples, ActivityContext Batch);
 
 /// <summary>Messages of a client were refused; this is why the last of them was.</summary>
 internal sealed record DeliveryRefused(string ClientId, string Reason);
@@ -140,12 +145,15 @@ internal sealed class ActivationIngest(
             await _work.WaitAsync(cancellationToken).ConfigureAwait(false);
             while (TryTake(out var queue, out var delivery))
             {
+                var bytes = delivery!.Body.Length;
+                CoordinatorTelemetry.InFlight(options.RunId, bytes);
                 try
                 {
-                    await TakeInAsync(queue!, delivery!, cancellationToken).ConfigureAwait(false);
+                    await TakeInAsync(queue!, delivery, cancellationToken).ConfigureAwait(false);
                 }
                 finally
                 {
+                    CoordinatorTelemetry.InFlight(options.RunId, -bytes);
                     lock (_gate)
                     {
                         queue!.InWork--;
@@ -187,27 +195,48 @@ internal sealed class ActivationIngest(
 
     private async Task TakeInAsync(ClientQueue queue, IActivationDelivery delivery, CancellationToken cancellationToken)
     {
+        using var processing = delivery.Trace.StartProcess();
         var clientId = queue.Client.Id;
         var bytes = delivery.Body.Length;
-        if (!ActivationBatchCodec.TryDecode(delivery.Body, queue.Limits, out var batch, out var reason)
-            || (reason = ManifestFault(batch, clientId)) is not null)
+        if (Validated(queue, delivery, processing, out var reason) is not { } batch)
         {
-            await delivery.RejectAsync(reason, cancellationToken).ConfigureAwait(false);
-            if (await refusals.TellAsync(clientId, "a message", reason, cancellationToken).ConfigureAwait(false))
+            await delivery.RejectAsync(reason!, cancellationToken).ConfigureAwait(false);
+            if (await refusals.TellAsync(clientId, "a message", reason!, cancellationToken).ConfigureAwait(false))
             {
-                report(new DeliveryRefused(clientId, reason));
+                report(new DeliveryRefused(clientId, reason!));
             }
 
             return;
         }
 
-        var entries = ActivationBatchCodec.EncodeCacheEntries(batch);
         var samples = batch.SampleIds;
-        await cache.StoreAsync([.. samples.Select((id, i) => new CacheEntry(directory.Key(directory[id]), entries[i]))], cancellationToken).ConfigureAwait(false);
-        await ledger.RecordIngestedAsync(options.RunId, [.. samples.Select(id => id.Value)], cancellationToken).ConfigureAwait(false);
-        report(new SamplesIngested(clientId, samples));
+        processing?.SetTag(TelemetryNames.Samples, samples.Length);
+        using (CoordinatorTelemetry.StartPart(SpanNames.Cache))
+        {
+            var entries = ActivationBatchCodec.EncodeCacheEntries(batch);
+            await cache.StoreAsync([.. samples.Select((id, i) => new CacheEntry(directory.Key(directory[id]), entries[i]))], cancellationToken).ConfigureAwait(false);
+            await ledger.RecordIngestedAsync(options.RunId, [.. samples.Select(id => id.Value)], cancellationToken).ConfigureAwait(false);
+        }
+
+        report(new SamplesIngested(clientId, samples, processing?.Context ?? default));
         await delivery.AcknowledgeAsync(cancellationToken).ConfigureAwait(false);
+        CoordinatorTelemetry.Ingested(options.RunId, clientId, samples.Length, bytes);
         await _announcements.Writer.WriteAsync(new ActivationsIngested(options.RunId, clientId, samples.Length, bytes), cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>The batch; null where the message is refused, with the reason as one sentence.</summary>
+    private ActivationBatch? Validated(ClientQueue queue, IActivationDelivery delivery, Activity? processing, out string? reason)
+    {
+        using var span = CoordinatorTelemetry.StartPart(SpanNames.Validate);
+        var batch = ActivationBatchCodec.Decode(delivery.Body, queue.Limits, out var refusal);
+        reason = refusal?.Text ?? ManifestFault(batch!, queue.Client.Id);
+        if (reason is null)
+        {
+            return batch;
+        }
+
+        CoordinatorTelemetry.Refuse(processing, options.RunId, queue.Client.Id, refusal?.Reason);
+        return null;
     }
 
     /// <summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
@@ -36,6 +37,7 @@ internal sealed class RunFlow(
     private readonly SortedDictionary<long, StepMessage> _held = [];
     private readonly HashSet<long> _toRepeat = [];
     private readonly Dictionary<long, int> _repeats = [];
+    private readonly BatchTraces _batches = new();
     private StepSequencer? _sequencer;
     private DemandWindow? _window;
     private string? _trainerInstance;
@@ -154,7 +156,7 @@ internal sealed class RunFlow(
         {
             _held.Add(step.Sequence, step);
             _window.Composed(step.Samples.Sum(sample => directory[sample.Id].Bytes));
-            publication.Add(step);
+            Publish(step, repeated: false);
         }
 
         foreach (var sequence in _toRepeat.Order().ToArray())
@@ -166,9 +168,19 @@ internal sealed class RunFlow(
             else if (directory.AllSettled(Array.ConvertAll(step.Samples, sample => sample.Id)))
             {
                 _toRepeat.Remove(sequence);
-                publication.Add(_held[sequence] = step with { Samples = Array.FindAll(step.Samples, sample => directory[sample.Id].State != SampleState.Failed) });
+                Publish(_held[sequence] = step with { Samples = Array.FindAll(step.Samples, sample => directory[sample.Id].State != SampleState.Failed) }, repeated: true);
             }
         }
+    }
+
+    private void Publish(StepMessage step, bool repeated)
+    {
+        var activity = CoordinatorTelemetry.StartStep(step, _batches, repeated);
+        logger.LogDebug("Run {Run}: step message {Sequence} is composed of {Samples} samples", options.RunId, step.Sequence, step.Samples.Length);
+
+        // Whoever publishes it goes on with its span; the event loop belongs to none.
+        Activity.Current = null;
+        publication.Add(step, activity);
     }
 
     private async Task DemandAsync(StepSequencer sequencer, DemandWindow window, CancellationToken cancellationToken)
@@ -250,6 +262,7 @@ internal sealed class RunFlow(
     {
         missing.Progressed();
         assigner.Moved(ingested.ClientId, time.GetUtcNow());
+        _batches.Remember(ingested.Samples, ingested.Batch);
         foreach (var entry in ingested.Samples.Select(id => directory[id]).Where(entry => entry.State != SampleState.Failed))
         {
             assigner.Ingested(entry);
@@ -303,7 +316,7 @@ internal sealed class RunFlow(
     {
         foreach (var step in _held.Values.Where(step => step.Sequence >= from))
         {
-            publication.Add(step);
+            Publish(step, repeated: true);
         }
     }
 

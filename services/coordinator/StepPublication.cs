@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
@@ -11,19 +12,25 @@ namespace SplitFrozen.Coordinator;
 /// </summary>
 internal sealed class StepPublication(IStepPublisher publisher, IRunLedger ledger)
 {
-    private readonly Channel<StepMessage> _waiting = Channel.CreateUnbounded<StepMessage>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Channel<(StepMessage Step, Activity? Activity)> _waiting = Channel.CreateUnbounded<(StepMessage Step, Activity? Activity)>(new UnboundedChannelOptions { SingleReader = true });
 
     /// <summary>Adds a message; how many wait is bounded by <see cref="CoordinatorOptions.StepsAhead"/> and the steps to repeat.</summary>
-    public void Add(StepMessage step) => _waiting.Writer.TryWrite(step);
+    /// <param name="step">The message.</param>
+    /// <param name="activity">Its span, which ends when the broker has the message; null for none.</param>
+    public void Add(StepMessage step, Activity? activity) => _waiting.Writer.TryWrite((step, activity));
 
     /// <summary>Publishes until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        await foreach (var step in _waiting.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
+        await foreach (var (step, activity) in _waiting.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
         {
-            var record = new StepRecord(step.Sequence, [.. step.Samples.Select(sample => sample.Id)]);
-            await ledger.RecordStepAsync(step.RunId, step.Sequence, record.ToBytes(), cancellationToken).ConfigureAwait(false);
-            await publisher.PublishAsync(step, cancellationToken).ConfigureAwait(false);
+            using (activity)
+            {
+                Activity.Current = activity;
+                var record = new StepRecord(step.Sequence, [.. step.Samples.Select(sample => sample.Id)]);
+                await ledger.RecordStepAsync(step.RunId, step.Sequence, record.ToBytes(), cancellationToken).ConfigureAwait(false);
+                await publisher.PublishAsync(step, cancellationToken).ConfigureAwait(false);
+            }
         }
     }
 }

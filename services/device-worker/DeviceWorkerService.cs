@@ -137,11 +137,12 @@ public sealed class DeviceWorkerService
     /// <summary>Runs on the compute thread.</summary>
     private ComputedSample[] Encode(FrozenEncoder encoder, int cut, EncodedSample[] samples)
     {
-        var started = _time.GetTimestamp();
+        var (started, startTime) = (_time.GetTimestamp(), _time.GetUtcNow());
         using var layout = new SequenceLayout(Array.ConvertAll(samples, sample => sample.Tokens.Length));
         using var hidden = encoder.Encode([.. samples.SelectMany(sample => sample.Tokens)], layout, cut);
         var (states, scales) = HiddenStateCodec.Encode(hidden, _options.WireType);
         var perToken = _time.GetElapsedTime(started) / layout.Tokens;
+        var finished = _time.GetUtcNow();
         var (stateBytes, scaleBytes) = (states.Length / layout.Tokens, scales.Length / layout.Tokens);
         var computed = new ComputedSample[samples.Length];
         var row = 0;
@@ -149,7 +150,7 @@ public sealed class DeviceWorkerService
         {
             var length = samples[i].Tokens.Length;
             computed[i] = new ComputedSample(
-                samples[i], states.AsMemory(row * stateBytes, length * stateBytes), scales.AsMemory(row * scaleBytes, length * scaleBytes), perToken * length);
+                samples[i], states.AsMemory(row * stateBytes, length * stateBytes), scales.AsMemory(row * scaleBytes, length * scaleBytes), perToken * length, startTime, finished);
             row += length;
         }
 
@@ -183,11 +184,13 @@ public sealed class DeviceWorkerService
 
     private async Task PublishAsync(PackedBatch packed, ResiliencePipeline<PublishOutcome> untilConfirmed, CancellationToken cancellationToken)
     {
+        using var activity = DeviceTelemetry.StartBatch(packed);
         var batch = packed.Batch;
         var body = Body(batch);
         await untilConfirmed.ExecuteAsync(
             async token => await _publisher.PublishAsync(_options.RunId, batch.ClientId, body, token).ConfigureAwait(false),
             cancellationToken).ConfigureAwait(false);
+        DeviceTelemetry.Sent(packed);
         var flops = FrozenEncoder.ForwardFlops(_model.Config, batch.Cut, batch.Lengths);
         await _control.PublishAsync(
             new DeviceProgress(_options.RunId, batch.ClientId, batch.Lengths.Length, batch.Tokens, flops, body.Length, packed.ComputeTime),

@@ -8,8 +8,10 @@ namespace SplitFrozen.DeviceWorker;
 /// <param name="HiddenStates">Rows <c>[T, H]</c> in the wire type.</param>
 /// <param name="Scales">One float32 per row for int8, else empty.</param>
 /// <param name="ComputeTime">Its share of the forward's time.</param>
+/// <param name="Started">When the forward of its micro-batch began.</param>
+/// <param name="Finished">When it ended.</param>
 internal readonly record struct ComputedSample(
-    EncodedSample Sample, ReadOnlyMemory<byte> HiddenStates, ReadOnlyMemory<byte> Scales, TimeSpan ComputeTime);
+    EncodedSample Sample, ReadOnlyMemory<byte> HiddenStates, ReadOnlyMemory<byte> Scales, TimeSpan ComputeTime, DateTimeOffset Started, DateTimeOffset Finished);
 
 /// <summary>
 /// Packs the samples of one client into batches, in order, and closes a batch before it would grow beyond the bound. A
@@ -57,9 +59,10 @@ internal sealed class MessagePacker(DeviceClient client, string runId, string fi
             Scales = Joined(_open, sample => sample.Scales),
         };
         var time = _open.Aggregate(TimeSpan.Zero, (sum, sample) => sum + sample.ComputeTime);
+        var packed = new PackedBatch(batch, time, _open[0].Started, _open[^1].Finished);
         _open.Clear();
         _openBytes = HeaderBytes;
-        return new PackedBatch(batch, time);
+        return packed;
     }
 
     private static long Bytes(ComputedSample sample) =>
@@ -82,4 +85,6 @@ internal sealed class MessagePacker(DeviceClient client, string runId, string fi
 /// <summary>A batch that is ready to be encoded and sent.</summary>
 /// <param name="Batch">The batch.</param>
 /// <param name="ComputeTime">Time of its forward.</param>
-internal sealed record PackedBatch(ActivationBatch Batch, TimeSpan ComputeTime);
+/// <param name="Started">When the forward of its first sample began.</param>
+/// <param name="Finished">When that of its last one ended.</param>
+internal sealed record PackedBatch(ActivationBatch Batch, TimeSpan ComputeTime, DateTimeOffset Started, DateTimeOffset Finished);

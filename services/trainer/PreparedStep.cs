@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Training.FineTuning;
 
@@ -7,7 +8,8 @@ namespace SplitFrozen.Trainer;
 /// <param name="Message">The step.</param>
 /// <param name="Samples">Its samples, in order.</param>
 /// <param name="Bytes">Bytes of the decoded hidden states.</param>
-internal sealed record PreparedStep(StepMessage Message, TrainingSample[] Samples, long Bytes) : IDisposable
+/// <param name="Activity">The span of its handling, which whoever trains it ends; null for none.</param>
+internal sealed record PreparedStep(StepMessage Message, TrainingSample[] Samples, long Bytes, Activity? Activity = null) : IDisposable
 {
     /// <summary>Tokens of all samples.</summary>
     public long Tokens => Samples.Sum(sample => sample.Hidden.shape[0]);

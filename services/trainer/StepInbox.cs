@@ -1,4 +1,3 @@
-using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Messaging;
 
 namespace SplitFrozen.Trainer;
@@ -76,13 +75,13 @@ internal sealed class StepInbox(long start, int window) : IDisposable
     }
 
     /// <summary>Waits for the next step in sequence; one caller at a time.</summary>
-    public async Task<StepMessage> TakeAsync(CancellationToken cancellationToken)
+    public async Task<IStepDelivery> TakeAsync(CancellationToken cancellationToken)
     {
         while (true)
         {
-            if (TryTake() is { } step)
+            if (TryTake() is { } delivery)
             {
-                return step;
+                return delivery;
             }
 
             await _arrived.WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -90,7 +89,7 @@ internal sealed class StepInbox(long start, int window) : IDisposable
     }
 
     /// <summary>The next step in sequence, or null when it has not come.</summary>
-    public StepMessage? TryTake()
+    public IStepDelivery? TryTake()
     {
         lock (_gate)
         {
@@ -102,7 +101,7 @@ internal sealed class StepInbox(long start, int window) : IDisposable
             _next++;
             _awaitsRepeat = false;
             _handedOut.Add(delivery);
-            return delivery.Step;
+            return delivery;
         }
     }
 

@@ -1,7 +1,9 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Telemetry;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Messaging;
 using SplitFrozen.Models;
@@ -29,27 +31,7 @@ internal sealed class StepPrefetch(
     {
         while (true)
         {
-            var step = await inbox.TakeAsync(cancellationToken).ConfigureAwait(false);
-            var entries = await FetchAsync(step, cancellationToken).ConfigureAwait(false);
-            if (entries is null)
-            {
-                inbox.Return();
-                continue;
-            }
-
-            var bytes = entries.Sum(entry => (long)entry.Tokens * entry.Width * sizeof(float));
-            await _budget.TakeAsync(bytes, cancellationToken).ConfigureAwait(false);
-            var samples = await _decoder.RunAsync(() => Decode(step, entries), cancellationToken).ConfigureAwait(false);
-            var prepared = new PreparedStep(step, samples, bytes);
-            try
-            {
-                await _ready.Writer.WriteAsync(prepared, cancellationToken).ConfigureAwait(false);
-            }
-            catch
-            {
-                prepared.Dispose();
-                throw;
-            }
+            await PrepareAsync(await inbox.TakeAsync(cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -72,6 +54,36 @@ internal sealed class StepPrefetch(
         }
 
         _decoder.Dispose();
+    }
+
+    private async Task PrepareAsync(IStepDelivery delivery, CancellationToken cancellationToken)
+    {
+        var step = delivery.Step;
+        var activity = TrainerTelemetry.StartProcess(delivery);
+        var fetching = TrainerTelemetry.StartPart(SpanNames.Fetch);
+        var entries = await FetchAsync(step, cancellationToken).ConfigureAwait(false);
+        if (entries is null)
+        {
+            fetching?.Dispose();
+            activity?.Dispose();
+            inbox.Return();
+            return;
+        }
+
+        var bytes = entries.Sum(entry => (long)entry.Tokens * entry.Width * sizeof(float));
+        await _budget.TakeAsync(bytes, cancellationToken).ConfigureAwait(false);
+        var samples = await _decoder.RunAsync(() => Decode(step, entries), cancellationToken).ConfigureAwait(false);
+        fetching?.Dispose();
+        var prepared = new PreparedStep(step, samples, bytes, activity);
+        try
+        {
+            await _ready.Writer.WriteAsync(prepared, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            prepared.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The decoded entries of a step; null when some are gone, which is reported.</summary>
@@ -103,6 +115,7 @@ internal sealed class StepPrefetch(
             return entries;
         }
 
+        Activity.Current?.SetTag(TelemetryNames.Missing, missing.Count);
         logger.LogInformation("Step message {Sequence} waits for {Count} samples that are gone from the cache", step.Sequence, missing.Count);
         await control.PublishAsync(new ActivationsMissing(step.RunId, step.Sequence, [.. missing]), cancellationToken).ConfigureAwait(false);
         return null;

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Contracts.Telemetry;
 using SplitFrozen.Messaging;
 using SplitFrozen.Training.Checkpoints;
 
@@ -58,6 +60,8 @@ internal sealed class TrainingLoop
                 var waiting = _time.GetTimestamp();
                 var step = await _prefetch.TakeAsync(cancellationToken).ConfigureAwait(false);
                 var waited = _time.GetElapsedTime(waiting);
+                using var activity = step.Activity;
+                Activity.Current = activity;
                 try
                 {
                     await HandleAsync(step, waited).ConfigureAwait(false);
@@ -106,6 +110,7 @@ internal sealed class TrainingLoop
         var started = _time.GetTimestamp();
         var result = await _engine.TrainAsync(step).ConfigureAwait(false);
         var computed = _time.GetElapsedTime(started);
+        TrainerTelemetry.Applied(step.Activity, message, result, computed, waited);
         _log.Append(message, result.Loss);
         lock (_gate)
         {
@@ -146,6 +151,7 @@ internal sealed class TrainingLoop
     private async Task EvaluateAsync(PreparedStep step)
     {
         var message = step.Message;
+        using var span = TrainerTelemetry.StartPart(SpanNames.Evaluate);
         var finished = await _engine.EvaluateAsync(step).ConfigureAwait(false);
         lock (_gate)
         {
@@ -185,8 +191,11 @@ internal sealed class TrainingLoop
 
         // Nothing was trained on since, only evaluated: the list is the one of that position.
         var position = _resumable with { AppliedSamples = _appliedInEpoch.Order().ToArray() };
+        using var span = TrainerTelemetry.StartPart(SpanNames.Checkpoint);
+        var started = _time.GetTimestamp();
         _log.Flush();
         await _engine.WriteAsync(position).ConfigureAwait(false);
+        TrainerTelemetry.CheckpointWritten(_options.RunId, _time.GetElapsedTime(started));
         _durable = position.NextSequence;
         foreach (var delivery in _inbox.MarkDurable(_durable))
         {

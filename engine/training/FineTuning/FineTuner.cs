@@ -1,4 +1,5 @@
 using SplitFrozen.Contracts.RunSpecification;
+using SplitFrozen.Contracts.Telemetry;
 using SplitFrozen.Models;
 using SplitFrozen.Training.Optimization;
 using static TorchSharp.torch;
@@ -61,16 +62,15 @@ public sealed class FineTuner : IDisposable
     public StepResult Train(int step, IReadOnlyList<TrainingSample> samples, ICollection<Tensor>? hiddenGradients = null)
     {
         MicroBatch.Check(samples, _labelsPerToken);
+        using var span = TrainingSpans.Step(step);
         var total = MicroBatch.Count(samples);
         var (loss, correct, tokens, index) = (0.0, 0L, 0L, 0);
         foreach (var part in samples.Chunk(MicroBatch.Size(_spec, samples.Count)))
         {
             using var batch = MicroBatch.Prepare(_model, part);
-            var dropoutSeed = MicroBatch.DropoutSeed(_seed, step, index++);
-            using var pass = _model.Forward(batch.Hidden, batch.Layout, batch.Labels, dropoutSeed, training: true);
+            using var pass = Forward(batch, step, index);
             var share = total == 0 ? 0.0 : (double)batch.CountedLabels / total;
-            pass.BackwardInput(share, _deferred);
-            _deferred.Run();
+            Backward(pass, share, index++);
             hiddenGradients?.Add(HiddenGradient(pass, batch));
             loss += batch.CountedLabels == 0 ? 0.0 : pass.Loss * share;
             correct += pass.CorrectPredictions;
@@ -104,11 +104,31 @@ public sealed class FineTuner : IDisposable
         Optimizer.Dispose();
     }
 
+    private ForwardPass Forward(MicroBatch batch, int step, int index)
+    {
+        using var span = TrainingSpans.Pass(SpanNames.Forward, index, batch.Layout.Tokens);
+        return _model.Forward(batch.Hidden, batch.Layout, batch.Labels, MicroBatch.DropoutSeed(_seed, step, index), training: true);
+    }
+
+    private void Backward(ForwardPass pass, double share, int index)
+    {
+        using (TrainingSpans.Pass(SpanNames.BackwardInput, index))
+        {
+            pass.BackwardInput(share, _deferred);
+        }
+
+        using (TrainingSpans.Pass(SpanNames.BackwardWeight, index))
+        {
+            _deferred.Run();
+        }
+    }
+
     /// <summary>Without a counted label nothing ran backward, and the gradient is zero.</summary>
     private static Tensor HiddenGradient(ForwardPass pass, MicroBatch batch) => pass.HiddenGradient?.alias() ?? zeros_like(batch.Hidden);
 
     private double Update(int step, double loss, double learningRate)
     {
+        using var span = TrainingSpans.Pass(SpanNames.OptimizerStep);
         var norm = Optimizer.ClipGradients(_spec.MaxGradientNorm);
         var isFinite = double.IsFinite(loss) && double.IsFinite(norm);
         if (isFinite)

@@ -3,11 +3,12 @@ using System.Diagnostics;
 using Polly;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Exceptions;
+using SplitFrozen.Messaging.Telemetry;
 
 namespace SplitFrozen.Messaging.RabbitMq;
 
 /// <summary>Where a message goes, and how to make the place when it is missing.</summary>
-internal sealed record Address(string Exchange, string RoutingKey, Func<IChannel, CancellationToken, Task> DeclareAsync);
+internal sealed record Address(string Exchange, string RoutingKey, MessageQueue Queue, Func<IChannel, CancellationToken, Task> DeclareAsync);
 
 /// <summary>
 /// Publishes durably and waits for the broker's confirmation, over as many channels as publishes may be under way: no two
@@ -25,12 +26,24 @@ internal sealed class ConfirmingPublisher(RabbitMqConnection connection, string 
     public async Task<PublishOutcome> PublishAsync(
         Address address, string contentType, IReadOnlyDictionary<string, object?> headers, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
     {
-        var properties = Properties(contentType, headers);
+        var messageId = Guid.NewGuid().ToString("N");
+        using var activity = MessagingTelemetry.StartPublish(address.Queue, messageId, body.Length);
+        activity?.SetTag("messaging.rabbitmq.destination.routing_key", address.RoutingKey);
+        var properties = Properties(messageId, contentType, headers, activity);
+        var started = time.GetTimestamp();
         await _window.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            return await onFailure.ExecuteAsync(
+            var outcome = await onFailure.ExecuteAsync(
                 async token => await AttemptAsync(address, properties, body, token).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+            MessagingTelemetry.Published(activity, outcome);
+            MessagingTelemetry.Measure(address.Queue, outcome, time.GetElapsedTime(started));
+            return outcome;
+        }
+        catch (Exception exception)
+        {
+            MessagingTelemetry.Failed(activity, address.Queue, exception, time.GetElapsedTime(started));
+            throw;
         }
         finally
         {
@@ -131,27 +144,20 @@ internal sealed class ConfirmingPublisher(RabbitMqConnection connection, string 
         return await connection.OpenChannelAsync(Confirmed, cancellationToken).ConfigureAwait(false);
     }
 
-    private BasicProperties Properties(string contentType, IReadOnlyDictionary<string, object?> headers)
+    private BasicProperties Properties(string messageId, string contentType, IReadOnlyDictionary<string, object?> headers, Activity? activity)
     {
         var properties = new BasicProperties
         {
             Persistent = true,
             ContentType = contentType,
-            MessageId = Guid.NewGuid().ToString("N"),
+            MessageId = messageId,
             UserId = user,
             Timestamp = new AmqpTimestamp(time.GetUtcNow().ToUnixTimeSeconds()),
             Headers = new Dictionary<string, object?>(headers),
         };
-        if (Activity.Current is { IdFormat: ActivityIdFormat.W3C } activity)
-        {
-            // Where somebody listens to the client's own spans, it puts its publish span here instead.
-            properties.Headers["traceparent"] = activity.Id;
-            if (activity.TraceStateString is { Length: > 0 } state)
-            {
-                properties.Headers["tracestate"] = state;
-            }
-        }
 
+        // Where somebody listened to the client's own spans, it would put its publish span here instead.
+        TraceHeaders.Write(activity, properties.Headers);
         return properties;
     }
 }

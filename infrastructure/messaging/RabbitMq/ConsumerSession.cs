@@ -1,4 +1,5 @@
 using RabbitMQ.Client;
+using SplitFrozen.Messaging.Telemetry;
 
 namespace SplitFrozen.Messaging.RabbitMq;
 
@@ -46,7 +47,7 @@ internal sealed class ConsumerSession<T> : AsyncDefaultBasicConsumer, IAsyncDisp
         {
             await _setup.DeclareAsync(Channel, cancellationToken).ConfigureAwait(false);
             await Channel.BasicQosAsync(0, checked((ushort)_setup.Prefetch), global: false, cancellationToken).ConfigureAwait(false);
-            await Channel.BasicConsumeAsync(_setup.Queue, autoAck: false, this, cancellationToken).ConfigureAwait(false);
+            await Channel.BasicConsumeAsync(_setup.Queue.Name, autoAck: false, this, cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
         {
@@ -69,7 +70,8 @@ internal sealed class ConsumerSession<T> : AsyncDefaultBasicConsumer, IAsyncDisp
             }
             else
             {
-                _owner.Add(new QueueDelivery<T>(this, deliveryTag, inspection.Value!));
+                var trace = new MessageTrace(_setup.Queue, properties.MessageId, body.Length, TraceHeaders.Read(properties.Headers));
+                _owner.Add(new QueueDelivery<T>(this, deliveryTag, inspection.Value!, trace));
             }
         }
         catch (Exception exception)
@@ -116,7 +118,7 @@ internal sealed class ConsumerSession<T> : AsyncDefaultBasicConsumer, IAsyncDisp
 }
 
 /// <summary>A message in the service's hands.</summary>
-internal sealed class QueueDelivery<T>(ConsumerSession<T> session, ulong tag, T value)
+internal sealed class QueueDelivery<T>(ConsumerSession<T> session, ulong tag, T value, MessageTrace trace)
     where T : class
 {
     private int _settled;
@@ -124,6 +126,8 @@ internal sealed class QueueDelivery<T>(ConsumerSession<T> session, ulong tag, T 
     public ConsumerSession<T> Session => session;
 
     public T Value => value;
+
+    public MessageTrace Trace => trace;
 
     public async ValueTask AcknowledgeAsync(CancellationToken cancellationToken)
     {

@@ -1,4 +1,5 @@
 using RabbitMQ.Client;
+using SplitFrozen.Messaging.Telemetry;
 
 namespace SplitFrozen.Messaging.RabbitMq;
 
@@ -17,11 +18,21 @@ internal sealed class MessageInspector(RabbitMqOptions options, string user)
     {
         if (SizeFault(message) is { } size)
         {
-            return new Inspection<byte[]>(null, size);
+            return Refused("too_large", size, default);
         }
 
-        var reason = SenderFault(message.Properties, clientId) ?? RepetitionFault(message);
-        return reason is null ? new Inspection<byte[]>(Copy(message.Body.Span), null) : new Inspection<byte[]>(null, reason, message.Body);
+        if (SenderFault(message.Properties, clientId) is { } sender)
+        {
+            return Refused("sender", sender, message.Body);
+        }
+
+        return RepetitionFault(message) is { } repetition ? Refused("never_settled", repetition, message.Body) : new Inspection<byte[]>(Copy(message.Body.Span), null);
+
+        static Inspection<byte[]> Refused(string kind, string reason, ReadOnlyMemory<byte> kept)
+        {
+            MessagingTelemetry.Refused(MessageQueue.ActivationsTemplate, kind);
+            return new Inspection<byte[]>(null, reason, kept);
+        }
     }
 
     /// <summary>Why a message that only trusted users may send is refused, and what to keep of it; a null reason when it is not.</summary>

@@ -2,6 +2,7 @@ using System.Runtime.ExceptionServices;
 using Polly;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Exceptions;
+using SplitFrozen.Messaging.Telemetry;
 
 namespace SplitFrozen.Messaging.RabbitMq;
 
@@ -12,7 +13,7 @@ namespace SplitFrozen.Messaging.RabbitMq;
 /// <param name="Inspect">Looks at a message while the client's pooled memory holds it: the value that is kept, or the reason why it is refused.</param>
 /// <param name="BuryAsync">Takes what was refused to the dead letters: reason and body.</param>
 internal sealed record ConsumerSetup<T>(
-    string Queue,
+    MessageQueue Queue,
     int Prefetch,
     Func<IChannel, CancellationToken, Task> DeclareAsync,
     Func<IncomingMessage, Inspection<T>> Inspect,
@@ -186,7 +187,7 @@ internal sealed class QueueConsumer<T> : IAsyncDisposable
                 {
                     try
                     {
-                        await channel.QueueDeclarePassiveAsync(_setup.Queue, token).ConfigureAwait(false);
+                        await channel.QueueDeclarePassiveAsync(_setup.Queue.Name, token).ConfigureAwait(false);
                         return true;
                     }
                     catch (OperationInterruptedException exception) when (RabbitMqFailures.HasCode(exception, Constants.NotFound))

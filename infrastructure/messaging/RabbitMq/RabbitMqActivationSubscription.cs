@@ -1,3 +1,5 @@
+using SplitFrozen.Messaging.Telemetry;
+
 namespace SplitFrozen.Messaging.RabbitMq;
 
 /// <summary>The open queue of one client on the broker.</summary>
@@ -23,6 +25,8 @@ internal sealed class RabbitMqActivationSubscription(
         public string ClientId => subscription.ClientId;
 
         public ReadOnlyMemory<byte> Body => taken.Value;
+
+        public MessageTrace Trace => taken.Trace;
 
         public ValueTask AcknowledgeAsync(CancellationToken cancellationToken) => taken.AcknowledgeAsync(cancellationToken);
 

@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Runtime.CompilerServices;
 using Polly;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Messaging.Telemetry;
 
 namespace SplitFrozen.Messaging.RabbitMq;
 
@@ -65,6 +66,7 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
         var address = new Address(
             RabbitMqTopology.ActivationExchange,
             RabbitMqTopology.ActivationKey(runId, clientId),
+            MessageQueue.Activations(MessageQueue.RabbitMq, runId, clientId),
             (channel, token) => _topology.DeclareActivationsAsync(channel, runId, clientId, token));
         return _publisher.PublishAsync(address, "application/vnd.safetensors", Headers.None, body, cancellationToken);
     }
@@ -76,7 +78,7 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(prefetch);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(prefetch, ushort.MaxValue);
         var setup = new ConsumerSetup<byte[]>(
-            RabbitMqTopology.ActivationQueue(runId, clientId),
+            MessageQueue.Activations(MessageQueue.RabbitMq, runId, clientId),
             prefetch,
             (channel, token) => _topology.DeclareActivationsAsync(channel, runId, clientId, token),
             message => _inspector.Activation(clientId, message),
@@ -99,7 +101,8 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
         }
 
         var address = new Address(
-            RabbitMqTopology.StepExchange, RabbitMqTopology.StepKey(step.RunId), (channel, token) => _topology.DeclareStepsAsync(channel, step.RunId, token));
+            RabbitMqTopology.StepExchange, RabbitMqTopology.StepKey(step.RunId), MessageQueue.Steps(MessageQueue.RabbitMq, step.RunId),
+            (channel, token) => _topology.DeclareStepsAsync(channel, step.RunId, token));
         await _resilience.WhileFull.ExecuteAsync(
             async token => await _publisher.PublishAsync(address, StepMessageJson.ContentType, Headers.None, body, token).ConfigureAwait(false),
             cancellationToken).ConfigureAwait(false);
@@ -111,7 +114,7 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
     public async IAsyncEnumerable<IStepDelivery> ReceiveAsync(string runId, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var setup = new ConsumerSetup<StepMessage>(
-            RabbitMqTopology.StepQueue(runId),
+            MessageQueue.Steps(MessageQueue.RabbitMq, runId),
             _options.StepPrefetch,
             (channel, token) => _topology.DeclareStepsAsync(channel, runId, token),
             message => Step(runId, message),
@@ -159,17 +162,25 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
         var (reason, kept) = _inspector.StepFault(message);
         if (reason is not null || !StepMessageJson.TryDecode(message.Body, out var step, out reason))
         {
-            return new Inspection<StepMessage>(null, reason, kept);
+            return Refused(reason, kept);
         }
 
         return step.RunId == runId
             ? new Inspection<StepMessage>(step, null)
-            : new Inspection<StepMessage>(null, $"A step of run '{step.RunId}' came in the queue of run '{runId}'.", kept);
+            : Refused($"A step of run '{step.RunId}' came in the queue of run '{runId}'.", kept);
+
+        Inspection<StepMessage> Refused(string? why, ReadOnlyMemory<byte> kept)
+        {
+            MessagingTelemetry.Refused(MessageQueue.StepsTemplate, "not_a_step");
+            return new Inspection<StepMessage>(null, why, kept);
+        }
     }
 
     private sealed class StepDelivery(QueueDelivery<StepMessage> delivery) : IStepDelivery
     {
         public StepMessage Step => delivery.Value;
+
+        public MessageTrace Trace => delivery.Trace;
 
         public ValueTask AcknowledgeAsync(CancellationToken cancellationToken) => delivery.AcknowledgeAsync(cancellationToken);
     }

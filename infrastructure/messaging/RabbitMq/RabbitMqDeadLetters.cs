@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using RabbitMQ.Client;
+using SplitFrozen.Messaging.Telemetry;
 
 namespace SplitFrozen.Messaging.RabbitMq;
 
@@ -22,7 +23,7 @@ public sealed class RabbitMqDeadLetters
         _connection = connection;
         _publisher = publisher;
         _topology = topology;
-        _address = new Address(RabbitMqTopology.DeadLetters, "", topology.DeclareDeadLettersAsync);
+        _address = new Address(RabbitMqTopology.DeadLetters, "", MessageQueue.DeadLetters, topology.DeclareDeadLettersAsync);
     }
 
     /// <summary>Reads the oldest letters and leaves them where they are.</summary>

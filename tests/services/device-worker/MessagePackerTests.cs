@@ -56,6 +56,6 @@ public sealed class MessagePackerTests
         }
 
         int[] labels = [.. Enumerable.Range(0, perToken ? length : 1).Select(n => n % 5)];
-        return new ComputedSample(new EncodedSample(SampleId.Training(row), new int[length], labels, perToken, 0), states, default, TimeSpan.Zero);
+        return new ComputedSample(new EncodedSample(SampleId.Training(row), new int[length], labels, perToken, 0), states, default, TimeSpan.Zero, default, default);
     }
 }

@@ -2,6 +2,7 @@ using CsCheck;
 using SplitFrozen.Contracts.Determinism;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Messaging;
+using SplitFrozen.Messaging.Telemetry;
 using SplitFrozen.Trainer;
 
 namespace SplitFrozen.Services.Tests.Trainer;
@@ -25,7 +26,7 @@ public sealed class StepInboxTests
 
             while (inbox.TryTake() is { } taken)
             {
-                handedOut.Add(taken.Sequence);
+                handedOut.Add(taken.Step.Sequence);
             }
 
             if (random.NextInt32(4) == 0)
@@ -69,13 +70,13 @@ public sealed class StepInboxTests
     {
         using var inbox = new StepInbox(0, 10);
         inbox.Accept(new Delivery(0));
-        Assert.Equal(0, (await inbox.TakeAsync(TestContext.Current.CancellationToken)).Sequence);
+        Assert.Equal(0, (await inbox.TakeAsync(TestContext.Current.CancellationToken)).Step.Sequence);
         inbox.Return();
         Assert.False(inbox.Accept(new Delivery(1)).OpensGap);
         Assert.Null(inbox.TryTake());
         inbox.Accept(new Delivery(0));
-        Assert.Equal(0, inbox.TryTake()!.Sequence);
-        Assert.Equal(1, inbox.TryTake()!.Sequence);
+        Assert.Equal(0, inbox.TryTake()!.Step.Sequence);
+        Assert.Equal(1, inbox.TryTake()!.Step.Sequence);
     }
 
     private static void SettleAll(StepInbox inbox, long durable)
@@ -92,6 +93,8 @@ public sealed class StepInboxTests
         public int Settled { get; set; }
 
         public StepMessage Step { get; } = new("run", "start", sequence, 1000, StepKind.Train, 0, (int)sequence, 1000, 0, 1, false, []);
+
+        public MessageTrace Trace { get; } = new(new MessageQueue("test", "steps", "steps", "run", ClientId: null), MessageId: null, Bytes: 0, Parent: default);
 
         public ValueTask AcknowledgeAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
     }
