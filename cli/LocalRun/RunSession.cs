@@ -1,9 +1,9 @@
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using SplitFrozen.Cli.Display;
 using SplitFrozen.Cli.Events;
 using SplitFrozen.Cli.Reporting;
 using SplitFrozen.Contracts.Events;
+using SplitFrozen.ServiceDefaults;
 
 namespace SplitFrozen.Cli.LocalRun;
 
@@ -30,8 +30,8 @@ internal sealed class RunSession(CommandContext context, PreparedRun run, string
         }
 
         using var metrics = new MetricsFile(folder.MetricsFile);
-        using var loggers = Loggers();
-        return await WorkAsync(folder, metrics, loggers, cancellationToken).ConfigureAwait(false);
+        using var telemetry = TelemetrySession.Start("splitfrozen", AddLoggers, context.Environment);
+        return await WorkAsync(folder, metrics, telemetry.Loggers, cancellationToken).ConfigureAwait(false);
     }
 
     private async Task<int> WorkAsync(RunFolder folder, MetricsFile metrics, ILoggerFactory loggers, CancellationToken cancellationToken)
@@ -123,7 +123,11 @@ internal sealed class RunSession(CommandContext context, PreparedRun run, string
         });
     }
 
-    private ILoggerFactory Loggers() => context.Environment("SPLITFROZEN_DEBUG") == "1"
-        ? LoggerFactory.Create(builder => builder.AddProvider(new ErrorLog(context.Error)))
-        : NullLoggerFactory.Instance;
+    private void AddLoggers(ILoggingBuilder builder)
+    {
+        if (context.Environment("SPLITFROZEN_DEBUG") == "1")
+        {
+            builder.AddProvider(new ErrorLog(context.Error));
+        }
+    }
 }

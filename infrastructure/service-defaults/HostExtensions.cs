@@ -1,17 +1,14 @@
-using System.Reflection;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
-using OpenTelemetry;
-using OpenTelemetry.Resources;
-using SplitFrozen.Contracts.Telemetry;
+using Microsoft.Extensions.Logging;
 
 namespace SplitFrozen.ServiceDefaults;
 
 /// <summary>What every service gets, whatever it does.</summary>
 public static class HostExtensions
 {
-    private const string EndpointVariable = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    private const string ServiceName = "splitfrozen.service.name";
 
     /// <summary>
     /// A service's arguments, with one more that leaves its settings as they are at the start. No service looks at them again, and the watcher
@@ -20,8 +17,8 @@ public static class HostExtensions
     public static string[] WithFixedSettings(string[] arguments) => [.. arguments, "--hostBuilder:reloadConfigOnChange=false"];
 
     /// <summary>
-    /// Registers the clock and, where <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> is set, traces, metrics and logs over OTLP. Without
-    /// an endpoint nothing is collected, and spans cost nothing.
+    /// Registers the clock and, where <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> is set, or the same for one signal, traces, metrics and logs over
+    /// OTLP. Without an endpoint nothing is collected, and spans cost nothing.
     /// </summary>
     /// <param name="builder">The host of the service.</param>
     /// <param name="serviceName">Its <c>service.name</c>, for example <c>splitfrozen-trainer</c>; <c>OTEL_SERVICE_NAME</c> goes before it.</param>
@@ -30,26 +27,27 @@ public static class HostExtensions
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentException.ThrowIfNullOrEmpty(serviceName);
         builder.Services.TryAddSingleton(TimeProvider.System);
-        if (string.IsNullOrEmpty(builder.Configuration[EndpointVariable]))
+        builder.Properties[ServiceName] = serviceName;
+        if (TelemetryExport.IsWanted(name => builder.Configuration[name]))
         {
-            return builder;
+            TelemetryExport.Add(builder.Services.AddOpenTelemetry(), serviceName);
         }
 
-        builder.Services.AddOpenTelemetry()
-            .ConfigureResource(resource => resource
-                .AddService(serviceName, serviceNamespace: "splitfrozen", serviceVersion: Version())
-                .AddEnvironmentVariableDetector())
-            .WithTracing(tracing => tracing.AddSource(TelemetryNames.All, "RabbitMQ.Client.*", "MassTransit"))
-            .WithMetrics(metrics => metrics.AddMeter(TelemetryNames.All, "MassTransit", "System.Runtime"))
-            .WithLogging(configureBuilder: null, logs =>
-            {
-                logs.IncludeFormattedMessage = true;
-                logs.IncludeScopes = true;
-            })
-            .UseOtlpExporter();
         return builder;
     }
 
-    private static string? Version() =>
-        Assembly.GetEntryAssembly()?.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion;
+    /// <summary>Loggers for what is opened before the host is built: to the console and, as the host's own will be, over OTLP.</summary>
+    /// <param name="builder">The host of the service, after <see cref="AddServiceDefaults"/>.</param>
+    public static ILoggerFactory CreateEarlyLoggers(this IHostApplicationBuilder builder)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        return LoggerFactory.Create(logging =>
+        {
+            logging.AddConfiguration(builder.Configuration.GetSection("Logging")).AddSimpleConsole();
+            if (builder.Properties.TryGetValue(ServiceName, out var name) && TelemetryExport.IsWanted(variable => builder.Configuration[variable]))
+            {
+                TelemetryExport.AddLogs(logging, builder.Configuration, (string)name);
+            }
+        });
+    }
 }

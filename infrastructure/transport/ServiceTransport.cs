@@ -44,7 +44,7 @@ public sealed class ServiceTransport : IAsyncDisposable
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
         var health = builder.Configuration.GetSection(HealthOptions.Section).Get<HealthOptions>() ?? new HealthOptions();
         Validator.ValidateObject(health, new ValidationContext(health), validateAllProperties: true);
-        var loggers = LoggerFactory.Create(logging => logging.AddConfiguration(builder.Configuration.GetSection("Logging")).AddSimpleConsole());
+        var loggers = builder.CreateEarlyLoggers();
         var time = TimeProvider.System;
         var jitter = XxHash3.HashToUInt64(Encoding.UTF8.GetBytes($"{process}/{Environment.MachineName}/{Environment.ProcessId}"));
         var patience = Backoff.OnFailure(exception => exception is CacheException or RedisException or TimeoutException || RabbitMqFailures.IsPassing(exception), time, jitter);

@@ -1,21 +1,29 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
-using System.Text;
+using System.Diagnostics.Metrics;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using OpenTelemetry.Trace;
 using SplitFrozen.Contracts.Telemetry;
+using SplitFrozen.TestOtlp;
 
 namespace SplitFrozen.ServiceDefaults.Tests;
 
 public sealed class ServiceDefaultsTests
 {
-    [Fact]
-    public void AddServiceDefaults_NoEndpoint_CollectsNothing()
+    private const string Secret = "the-password-of-the-test";
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [InlineData(null, null)]
+    [InlineData("http://127.0.0.1:4317", "true")]
+    public void AddServiceDefaults_NoEndpointOrSwitchedOff_CollectsNothing(string? endpoint, string? disabled)
     {
         var builder = Host.CreateEmptyApplicationBuilder(settings: null);
+        builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint;
+        builder.Configuration["OTEL_SDK_DISABLED"] = disabled;
         builder.AddServiceDefaults("splitfrozen-test");
         using var host = builder.Build();
 
@@ -23,68 +31,82 @@ public sealed class ServiceDefaultsTests
         Assert.Same(TimeProvider.System, host.Services.GetRequiredService<TimeProvider>());
     }
 
-    [Fact]
-    public async Task AddServiceDefaults_Endpoint_SendsSpansThere()
+    [Theory]
+    [InlineData("grpc")]
+    [InlineData("http/protobuf")]
+    public async Task AddServiceDefaults_Endpoint_SendsSpansMetricsAndLogsThere(string protocol)
     {
-        using var receiver = new OtlpReceiver();
-        var builder = Host.CreateEmptyApplicationBuilder(settings: null);
-        builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"] = receiver.Address;
-        builder.Configuration["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf";
-        builder.AddServiceDefaults("splitfrozen-test");
-        using (var host = builder.Build())
-        {
-            await host.StartAsync(TestContext.Current.CancellationToken);
-            using var source = new ActivitySource(TelemetryNames.Trainer);
-            using (var activity = source.StartActivity("train-step-of-the-test"))
-            {
-                Assert.NotNull(activity);
-                activity.SetTag(TelemetryNames.Step, 17);
-            }
+        await using var receiver = await OtlpReceiver.StartAsync(Token);
+        await RunAsync(receiver, protocol, new() { ["OTEL_EXPORTER_OTLP_HEADERS"] = $"authorization={Secret}" });
 
-            await host.StopAsync(TestContext.Current.CancellationToken);
-        }
-
-        var spans = await receiver.BodyOf("/v1/traces").WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
-        Assert.Contains("splitfrozen-test", spans, StringComparison.Ordinal);
-        Assert.Contains("train-step-of-the-test", spans, StringComparison.Ordinal);
-        Assert.Contains(TelemetryNames.Step, spans, StringComparison.Ordinal);
+        var span = Assert.Single(receiver.Spans, span => span.Name == "span of the test");
+        Assert.Equal(("splitfrozen-test", TelemetryNames.Trainer, "17"), (span.Service, span.Source, span.Attributes[TelemetryNames.Step]));
+        var point = receiver.Points.Last(point => point.Name == "splitfrozen.test");
+        Assert.Equal((5, "1"), (point.Value, point.Unit));
+        var log = Assert.Single(receiver.LogRecords, log => log.Body == "within the span: 17");
+        Assert.Equal((span.TraceId, span.SpanId), (log.TraceId, log.SpanId));
+        Assert.DoesNotContain(Secret, receiver.Everything, StringComparison.Ordinal);
     }
 
-    /// <summary>Takes OTLP over HTTP and keeps the bodies; protobuf keeps strings as they are.</summary>
-    private sealed class OtlpReceiver : IDisposable
+    [Theory]
+    [InlineData("always_off", null, false)]
+    [InlineData("traceidratio", "0", false)]
+    [InlineData("traceidratio", "1", true)]
+    [InlineData("parentbased_traceidratio", "0", false)]
+    [InlineData("parentbased_always_on", null, true)]
+    public async Task AddServiceDefaults_Sampler_DecidesWhichTracesAreSent(string sampler, string? argument, bool isSent)
     {
-        private readonly HttpListener _listener = new();
-        private readonly ConcurrentDictionary<string, TaskCompletionSource<string>> _bodies = new();
+        await using var receiver = await OtlpReceiver.StartAsync(Token);
+        await RunAsync(receiver, "http/protobuf", new() { ["OTEL_TRACES_SAMPLER"] = sampler, ["OTEL_TRACES_SAMPLER_ARG"] = argument });
 
-        public OtlpReceiver()
+        Assert.Equal(isSent, receiver.Spans.Any());
+        Assert.Contains(receiver.LogRecords, log => log.Body == "within the span: 17");
+    }
+
+    [Fact]
+    public async Task AddServiceDefaults_NameAndAttributesInTheEnvironment_GoBefore()
+    {
+        await using var receiver = await OtlpReceiver.StartAsync(Token);
+        await RunAsync(receiver, "grpc", new() { ["OTEL_SERVICE_NAME"] = "mine" });
+
+        Assert.Equal("mine", Assert.Single(receiver.Spans).Service);
+    }
+
+    [Fact]
+    public async Task CreateEarlyLoggers_Endpoint_SendsLogsThere()
+    {
+        await using var receiver = await OtlpReceiver.StartAsync(Token);
+        var builder = Host.CreateEmptyApplicationBuilder(settings: null);
+        foreach (var (name, value) in receiver.Settings("http/protobuf"))
         {
-            using var probe = new TcpListener(IPAddress.Loopback, 0);
-            probe.Start();
-            Address = $"http://127.0.0.1:{((IPEndPoint)probe.LocalEndpoint).Port}/";
-            probe.Stop();
-            _listener.Prefixes.Add(Address);
-            _listener.Start();
-            _ = Task.Run(ReceiveAsync);
+            builder.Configuration[name] = value;
         }
 
-        public string Address { get; }
-
-        public Task<string> BodyOf(string path) => Slot(path).Task;
-
-        public void Dispose() => _listener.Close();
-
-        private async Task ReceiveAsync()
+        builder.AddServiceDefaults("splitfrozen-test");
+        using (var loggers = builder.CreateEarlyLoggers())
         {
-            while (_listener.IsListening)
-            {
-                var context = await _listener.GetContextAsync();
-                using var body = new MemoryStream();
-                await context.Request.InputStream.CopyToAsync(body);
-                Slot(context.Request.Url!.AbsolutePath).TrySetResult(Encoding.Latin1.GetString(body.ToArray()));
-                context.Response.Close();
-            }
+            loggers.CreateLogger("early").LogWarning("before the host");
         }
 
-        private TaskCompletionSource<string> Slot(string path) => _bodies.GetOrAdd(path, _ => new TaskCompletionSource<string>());
+        Assert.Equal("splitfrozen-test", Assert.Single(receiver.LogRecords, log => log.Body == "before the host").Service);
+    }
+
+    /// <summary>A host that starts a span, counts to 5 and logs a line, and ends.</summary>
+    private static async Task RunAsync(OtlpReceiver receiver, string protocol, Dictionary<string, string?> settings)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(settings: null);
+        builder.Configuration.AddInMemoryCollection(receiver.Settings(protocol).Select(pair => KeyValuePair.Create(pair.Key, (string?)pair.Value)).Concat(settings));
+        builder.AddServiceDefaults("splitfrozen-test");
+        using var host = builder.Build();
+        await host.StartAsync(Token);
+        using var source = new ActivitySource(TelemetryNames.Trainer);
+        using var meter = new Meter(TelemetryNames.Trainer);
+        meter.CreateCounter<long>("splitfrozen.test", "1").Add(5);
+        using (source.StartActivity("span of the test")?.SetTag(TelemetryNames.Step, 17))
+        {
+            host.Services.GetRequiredService<ILogger<ServiceDefaultsTests>>().LogWarning("within the span: {Step}", 17);
+        }
+
+        await host.StopAsync(Token);
     }
 }
