@@ -1,5 +1,3 @@
-using System.Diagnostics;
-using SplitFrozen.Contracts.Events;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.TestServers;
 
@@ -35,14 +33,14 @@ internal static class RunTime
             await output.WriteLineAsync().ConfigureAwait(false);
 
             // Another wire type has other cache entries: the code gets warm and the cache stays empty.
-            await RunAsync(cluster, "bf16", cancellationToken).ConfigureAwait(false);
+            await DemoRun.PlayAsync(cluster, Epochs, "bf16", cancellationToken).ConfigureAwait(false);
             var watch = Machine.Watch();
-            var (whole, trainer, device) = (new List<Played>(), new List<Played>(), new List<double>());
+            var (whole, trainer, device) = (new List<DemoRun>(), new List<DemoRun>(), new List<double>());
             for (var round = 0; round < Rounds; round++)
             {
                 await cluster.Redis.DeleteAsync("act:", cancellationToken).ConfigureAwait(false);
-                whole.Add(await RunAsync(cluster, "f16", cancellationToken).ConfigureAwait(false));
-                trainer.Add(await RunAsync(cluster, "f16", cancellationToken).ConfigureAwait(false));
+                whole.Add(await DemoRun.PlayAsync(cluster, Epochs, "f16", cancellationToken).ConfigureAwait(false));
+                trainer.Add(await DemoRun.PlayAsync(cluster, Epochs, "f16", cancellationToken).ConfigureAwait(false));
                 device.Add(await Recording.MeasureForwardAsync(Path.Combine(Programs.Root, "samples"), cancellationToken).ConfigureAwait(false));
             }
 
@@ -58,22 +56,6 @@ internal static class RunTime
             await output.WriteLineAsync().ConfigureAwait(false);
             await output.WriteLineAsync("ratio: whole, from the plan to the last step, over the slowest part by itself. Target: at most 1.15.").ConfigureAwait(false);
         }
-    }
-
-    private static async Task<Played> RunAsync(Cluster cluster, string wireType, CancellationToken cancellationToken)
-    {
-        var clock = Stopwatch.StartNew();
-        var submitted = TimeProvider.System.GetUtcNow();
-        var run = await cluster.SubmitAsync(
-            Path.Combine(Programs.Root, "samples", "demo.yaml"), cancellationToken, "--set", $"training.epochs={Epochs}", "--set", $"device.wire_type={wireType}").ConfigureAwait(false);
-        var (code, lines, error) = await cluster.CommandAsync(cancellationToken, "watch", run, "--json").ConfigureAwait(false);
-        Require(code == 0, $"the run failed: {error}\n{cluster.Logs()}");
-        var all = clock.Elapsed.TotalSeconds;
-        var events = lines.Split('\n').Select(RunEvent.FromJson).OfType<RunEvent>().ToArray();
-        var plan = events.OfType<RunPlannedEvent>().Last();
-        var steps = events.OfType<StepAppliedEvent>().ToArray();
-        return new Played(
-            (steps[^1].Time - plan.Time).TotalSeconds, steps.Sum(step => step.WaitSeconds), (plan.Time - submitted).TotalSeconds, all, plan.CachedSamples);
     }
 
     private static async Task<double> TransferAsync(CancellationToken cancellationToken)
@@ -108,7 +90,4 @@ internal static class RunTime
             throw new InvalidOperationException($"run-time: {what}.");
         }
     }
-
-    /// <summary>A run that was made.</summary>
-    private readonly record struct Played(double Seconds, double WaitSeconds, double StartSeconds, double AllSeconds, int Cached);
 }

@@ -29,7 +29,7 @@ public sealed class ImportArrowTests
         ["cli"] = ["engine/pipelining", "comparison/fleet", "comparison/leakage", "comparison/study", "services/device-worker", "services/coordinator", "services/trainer"],
         ["bench"] =
         [
-            "comparison/fleet", "engine/training", "cli", "services/device-worker", "services/coordinator", "services/trainer", .. Infrastructure, "tests/servers",
+            "comparison/fleet", "engine/training", "cli", "services/device-worker", "services/coordinator", "services/trainer", .. Infrastructure, "tests/otlp", "tests/servers",
         ],
     };
 

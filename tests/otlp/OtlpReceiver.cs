@@ -74,12 +74,18 @@ public sealed class OtlpReceiver : IAsyncDisposable
         return receiver;
     }
 
-    /// <summary>The variables that make a process send here, and often.</summary>
+    /// <summary>The variables that make a process send here.</summary>
     /// <param name="protocol"><c>grpc</c> or <c>http/protobuf</c>.</param>
-    public IReadOnlyDictionary<string, string> Settings(string protocol) => new Dictionary<string, string>(StringComparer.Ordinal)
+    public IReadOnlyDictionary<string, string> Endpoint(string protocol) => new Dictionary<string, string>(StringComparer.Ordinal)
     {
         ["OTEL_EXPORTER_OTLP_ENDPOINT"] = Address(protocol),
         ["OTEL_EXPORTER_OTLP_PROTOCOL"] = protocol,
+    };
+
+    /// <summary>The variables that make a process send here, and often.</summary>
+    /// <param name="protocol"><c>grpc</c> or <c>http/protobuf</c>.</param>
+    public IReadOnlyDictionary<string, string> Settings(string protocol) => new Dictionary<string, string>(Endpoint(protocol), StringComparer.Ordinal)
+    {
         ["OTEL_BSP_SCHEDULE_DELAY"] = "200",
         ["OTEL_BLRP_SCHEDULE_DELAY"] = "200",
         ["OTEL_METRIC_EXPORT_INTERVAL"] = "500",

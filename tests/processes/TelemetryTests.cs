@@ -75,7 +75,9 @@ public sealed partial class TelemetryTests : ClusterTests
         Assert.Equal(SampleRun.Steps, sums.Of(MetricNames.TrainerSteps));
         Assert.Equal(SampleRun.Steps, sums.Of(MetricNames.StepsComposed, TelemetryNames.StepKind, kind => kind == "train"));
         Assert.Equal(SampleRun.Epochs * SampleRun.Samples, sums.Of(MetricNames.TrainerSamples));
-        Assert.Equal(SampleRun.Epochs * SampleRun.Samples / 8, sums.Of(MetricNames.TrainerSamples, TelemetryNames.Client, client => client == "client-1"));
+        Assert.Equal(
+            SampleRun.Epochs * sums.Of(MetricNames.IntakeSamples, TelemetryNames.Client, client => client == "client-1"),
+            sums.Of(MetricNames.TrainerSamples, TelemetryNames.Client, client => client == "client-1"));
         Assert.Equal((ulong)SampleRun.Steps, sums.CountOf(MetricNames.CheckpointDuration));
         Assert.True(sums.Of(MetricNames.TrainerCompute) > 0 && sums.Of(MetricNames.TrainerWait) > 0 && sums.Of(MetricNames.TrainerTokens) > 0);
         Assert.True(sums.Of(MetricNames.CacheHits, TelemetryNames.CacheOperation, kind => kind == "fetch") >= SampleRun.Epochs * SampleRun.Samples);

@@ -159,3 +159,18 @@ public sealed class TensorBytesTests
         Assert.Contains("takes 8 bytes, not 7", exception.Message, StringComparison.Ordinal);
     }
 }
+
+public sealed class ComputeThreadContextTests
+{
+    [Fact]
+    public async Task RunAsync_InASpan_RunsWithinItAndLeavesNoneBehind()
+    {
+        using var thread = new ComputeThread("test", 1);
+        using (var activity = new System.Diagnostics.Activity("asker").Start())
+        {
+            Assert.Same(activity, await thread.RunAsync(() => System.Diagnostics.Activity.Current, TestContext.Current.CancellationToken));
+        }
+
+        Assert.Null(await thread.RunAsync(() => System.Diagnostics.Activity.Current, TestContext.Current.CancellationToken));
+    }
+}

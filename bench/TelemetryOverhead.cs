@@ -1,0 +1,69 @@
+using SplitFrozen.TestOtlp;
+using SplitFrozen.TestServers;
+
+namespace SplitFrozen.Bench;
+
+/// <summary>
+/// What telemetry costs: the same run over processes with every trace, metric and log sent to a collector, by what the same run takes
+/// without. Two clusters take turns, so that both meet the same machine; the collector is this process and is not counted, as it runs elsewhere.
+/// </summary>
+internal static class TelemetryOverhead
+{
+    private const int Epochs = 3;
+    private const int WarmUps = 2;
+    private const int Rounds = 7;
+
+    internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
+    {
+        var receiver = await OtlpReceiver.StartAsync(cancellationToken, keeps: false).ConfigureAwait(false);
+        await using var owned = receiver.ConfigureAwait(false);
+        var without = await StartAsync(new Dictionary<string, string>(), cancellationToken).ConfigureAwait(false);
+        await using var ownedWithout = without.ConfigureAwait(false);
+        if (without.SkipReason is { } reason)
+        {
+            await output.WriteLineAsync($"telemetry: {reason}").ConfigureAwait(false);
+            return;
+        }
+
+        var with = await StartAsync(receiver.Endpoint("grpc"), cancellationToken).ConfigureAwait(false);
+        await using var ownedWith = with.ConfigureAwait(false);
+        await output.WriteLineAsync(
+            $"telemetry: samples/demo.yaml, {Epochs} epochs, one device worker; processes over RabbitMQ and Redis; OTLP over gRPC, every trace sampled; medians of {Rounds} rounds").ConfigureAwait(false);
+        await output.WriteLineAsync(Machine.Description).ConfigureAwait(false);
+        await output.WriteLineAsync().ConfigureAwait(false);
+        for (var warmUp = 0; warmUp < WarmUps; warmUp++)
+        {
+            await PlayAsync(without, cancellationToken).ConfigureAwait(false);
+            await PlayAsync(with, cancellationToken).ConfigureAwait(false);
+        }
+
+        await output.WriteLineAsync("round  processor s without      with  ratio   run s without   with  ratio").ConfigureAwait(false);
+        var watch = Machine.Watch();
+        var (processor, seconds, requests) = (new List<double>(), new List<double>(), receiver.Requests);
+        for (var round = 1; round <= Rounds; round++)
+        {
+            // Who goes first changes: the second finds a warmer machine.
+            var first = await PlayAsync(round % 2 == 0 ? with : without, cancellationToken).ConfigureAwait(false);
+            var second = await PlayAsync(round % 2 == 0 ? without : with, cancellationToken).ConfigureAwait(false);
+            var (bare, traced) = round % 2 == 0 ? (second, first) : (first, second);
+            processor.Add(traced.Processor / bare.Processor);
+            seconds.Add(traced.Seconds / bare.Seconds);
+            await output.WriteLineAsync(
+                $"{round,5}  {bare.Processor.TotalSeconds,19:F2}  {traced.Processor.TotalSeconds,8:F2}  {processor[^1],5:F3}  {bare.Seconds,14:F2}  {traced.Seconds,5:F2}  {seconds[^1],5:F3}").ConfigureAwait(false);
+        }
+
+        await output.WriteLineAsync().ConfigureAwait(false);
+        await output.WriteLineAsync(
+            $"median ratio: processor time {Machine.Median(processor):F3}, run {Machine.Median(seconds):F3}. Target: at most 1.02. "
+            + $"{receiver.Requests - requests} requests came; CPU had {watch.CpuHad():P0}.").ConfigureAwait(false);
+    }
+
+    private static Task<Cluster> StartAsync(IReadOnlyDictionary<string, string> settings, CancellationToken cancellationToken) => Cluster.StartAsync(
+        new ClusterOptions { Devices = 1, AppendFsync = "everysec", LogLevel = "Warning", Settings = settings }, cancellationToken);
+
+    private static async Task<DemoRun> PlayAsync(Cluster cluster, CancellationToken cancellationToken)
+    {
+        await cluster.Redis.DeleteAsync("act:", cancellationToken).ConfigureAwait(false);
+        return await DemoRun.PlayAsync(cluster, Epochs, "f16", cancellationToken).ConfigureAwait(false);
+    }
+}
