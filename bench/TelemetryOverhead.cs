@@ -9,9 +9,9 @@ namespace SplitFrozen.Bench;
 /// </summary>
 internal static class TelemetryOverhead
 {
-    private const int Epochs = 3;
-    private const int WarmUps = 2;
-    private const int Rounds = 7;
+    private const int Epochs = 2;
+    private const int WarmUps = 1;
+    private const int Rounds = 5;
 
     internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.IO.Hashing;
 using System.Text;
 using System.Threading.Channels;
@@ -167,6 +168,8 @@ public sealed class DeviceWorkerService
 
     private async Task PublishAsync(ChannelReader<object> outbox, CancellationToken cancellationToken)
     {
+        // What is sent from here on belongs to no message that once began the run.
+        Activity.Current = null;
         var untilConfirmed = Backoff.While<PublishOutcome>(
             outcome => outcome == PublishOutcome.QueueFull, _time, XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(_instance)));
         await foreach (var item in outbox.ReadAllAsync(cancellationToken).ConfigureAwait(false))
