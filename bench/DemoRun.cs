@@ -10,8 +10,8 @@ namespace SplitFrozen.Bench;
 /// <param name="StartSeconds">From the submission to the plan.</param>
 /// <param name="AllSeconds">From the submission to the end.</param>
 /// <param name="Cached">Samples that were in the cache at the plan.</param>
-/// <param name="Processor">Processor time of all services from the submission to the end.</param>
-internal readonly record struct DemoRun(double Seconds, double WaitSeconds, double StartSeconds, double AllSeconds, int Cached, TimeSpan Processor)
+/// <param name="Processor">Processor seconds of each service, in the cluster's order, from the submission to the end.</param>
+internal readonly record struct DemoRun(double Seconds, double WaitSeconds, double StartSeconds, double AllSeconds, int Cached, double[] Processor)
 {
     /// <summary>Submits a run and watches it to its end.</summary>
     /// <exception cref="InvalidOperationException">The run failed.</exception>
@@ -34,8 +34,8 @@ internal readonly record struct DemoRun(double Seconds, double WaitSeconds, doub
         var steps = events.OfType<StepAppliedEvent>().ToArray();
         return new DemoRun(
             (steps[^1].Time - plan.Time).TotalSeconds, steps.Sum(step => step.WaitSeconds), (plan.Time - submitted).TotalSeconds, all, plan.CachedSamples,
-            Processors(cluster) - before);
+            [.. Processors(cluster).Zip(before, (now, then) => now - then)]);
     }
 
-    private static TimeSpan Processors(Cluster cluster) => cluster.Services.Aggregate(TimeSpan.Zero, (sum, service) => sum + service.ProcessorTime);
+    private static double[] Processors(Cluster cluster) => [.. cluster.Services.Select(service => service.ProcessorTime.TotalSeconds)];
 }

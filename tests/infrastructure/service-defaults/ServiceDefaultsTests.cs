@@ -73,6 +73,20 @@ public sealed class ServiceDefaultsTests
     }
 
     [Fact]
+    public async Task AddServiceDefaults_EndpointOfOneSignal_SendsItElsewhere()
+    {
+        await using var receiver = await OtlpReceiver.StartAsync(Token);
+        await using var other = await OtlpReceiver.StartAsync(Token);
+        var traces = other.Settings("http/protobuf")["OTEL_EXPORTER_OTLP_ENDPOINT"] + "/v1/traces";
+        await RunAsync(receiver, "http/protobuf", new() { ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = traces });
+
+        Assert.Empty(receiver.Spans);
+        Assert.NotEmpty(receiver.LogRecords);
+        Assert.Single(other.Spans);
+        Assert.Empty(other.LogRecords);
+    }
+
+    [Fact]
     public async Task CreateEarlyLoggers_Endpoint_SendsLogsThere()
     {
         await using var receiver = await OtlpReceiver.StartAsync(Token);
