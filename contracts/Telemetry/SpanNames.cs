@@ -39,6 +39,15 @@ public static class SpanNames
     /// <summary>Engine: LoRA-weight-gradient pass (W) of one micro-batch.</summary>
     public const string BackwardWeight = "backward weight";
 
+    /// <summary>Engine: waits for a micro-batch's hidden states from the stage before, or hands them to the stage behind.</summary>
+    public const string TransferActivation = "transfer activations";
+
+    /// <summary>Engine: waits for a micro-batch's gradient from the stage behind, or hands it to the stage before.</summary>
+    public const string TransferGradient = "transfer gradient";
+
+    /// <summary>Trainer that is a stage beside the leader: one command of the leader, such as its part of a step.</summary>
+    public const string StageCommand = "stage command";
+
     /// <summary>Engine: clipping and the optimiser's update.</summary>
     public const string OptimizerStep = "optimizer step";
 }

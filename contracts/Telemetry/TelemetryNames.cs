@@ -60,6 +60,12 @@ public static class TelemetryNames
     /// <summary>Attribute: number of a micro-batch within its step, from 0.</summary>
     public const string MicroBatch = "splitfrozen.micro_batch";
 
+    /// <summary>Attribute: what a leader asks of a stage.</summary>
+    public const string Command = "splitfrozen.stage.command";
+
+    /// <summary>Attribute: the stage of the trained blocks, from 0.</summary>
+    public const string Stage = "splitfrozen.stage";
+
     /// <summary>Attribute: the step's mean loss.</summary>
     public const string Loss = "splitfrozen.loss";
 

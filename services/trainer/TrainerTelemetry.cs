@@ -41,6 +41,20 @@ internal static class TrainerTelemetry
     /// <summary>Starts a part of it below the current span. Null where nobody listens.</summary>
     public static Activity? StartPart(string name) => Source.StartActivity(name);
 
+    /// <summary>Starts the span of a leader's command at another stage, below the leader's own span. Null where nobody listens.</summary>
+    public static Activity? StartStageCommand(string? traceParent, string command, int stage)
+    {
+        _ = ActivityContext.TryParse(traceParent, traceState: null, isRemote: true, out var parent);
+        var activity = Source.StartActivity(SpanNames.StageCommand, ActivityKind.Server, parent);
+        if (activity is { IsAllDataRequested: true })
+        {
+            activity.SetTag(TelemetryNames.Command, command);
+            activity.SetTag(TelemetryNames.Stage, (long)stage);
+        }
+
+        return activity;
+    }
+
     /// <summary>A step's update is applied.</summary>
     public static void Applied(Activity? processing, StepMessage step, StepResult result, TimeSpan computed, TimeSpan waited)
     {

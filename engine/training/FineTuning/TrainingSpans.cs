@@ -22,13 +22,15 @@ internal static class TrainingSpans
     /// <param name="name">One of <see cref="SpanNames"/>.</param>
     /// <param name="microBatch">The micro-batch, from 0; below 0 for none.</param>
     /// <param name="tokens">Its tokens; below 0 where that is not told.</param>
-    public static Activity? Pass(string name, int microBatch = -1, long tokens = -1)
+    /// <param name="stage">The stage, from 0; below 0 where there is one piece.</param>
+    public static Activity? Pass(string name, int microBatch = -1, long tokens = -1, int stage = -1)
     {
         var activity = Source.StartActivity(name);
         if (activity is { IsAllDataRequested: true })
         {
             SetCount(activity, TelemetryNames.MicroBatch, microBatch);
             SetCount(activity, TelemetryNames.Tokens, tokens);
+            SetCount(activity, TelemetryNames.Stage, stage);
         }
 
         return activity;

@@ -42,7 +42,7 @@ public sealed class LocalStage : IStage, IAsyncDisposable
             return await thread.RunAsync(() =>
             {
                 var model = UpperModel.Open(folder, place.Options(options));
-                return new LocalStage(place.Stage, time, thread, model, new PipelineStage(model, spec, seed, before, behind));
+                return new LocalStage(place.Stage, time, thread, model, new PipelineStage(place.Stage, model, spec, seed, before, behind));
             }).ConfigureAwait(false);
         }
         catch

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using SplitFrozen.Contracts.RunSpecification;
+using SplitFrozen.Contracts.Telemetry;
 using SplitFrozen.Models;
 using SplitFrozen.Pipelining;
 using SplitFrozen.Training.FineTuning;
@@ -14,6 +16,7 @@ namespace SplitFrozen.Training.Pipelining;
 /// </summary>
 public sealed class PipelineStage : IStageWork, IDisposable
 {
+    private readonly int _stage;
     private readonly UpperModel _model;
     private readonly ulong _seed;
     private readonly IStageLink? _before;
@@ -23,16 +26,17 @@ public sealed class PipelineStage : IStageWork, IDisposable
     private PipelineStep? _step;
 
     /// <summary>Starts with moments of zero.</summary>
+    /// <param name="stage">Which stage it is, from 0.</param>
     /// <param name="model">The stage's blocks: the lowest stage's begin at the boundary, the highest stage's have the head. Stays the caller's.</param>
     /// <param name="spec">The optimiser.</param>
     /// <param name="seed">Seed of the run, for dropout.</param>
     /// <param name="before">The link to the stage before; null for the first.</param>
     /// <param name="behind">The link to the stage behind; null for the last.</param>
-    public PipelineStage(UpperModel model, TrainingSpec spec, ulong seed, IStageLink? before, IStageLink? behind)
+    public PipelineStage(int stage, UpperModel model, TrainingSpec spec, ulong seed, IStageLink? before, IStageLink? behind)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(spec);
-        (_model, _seed, _before, _behind) = (model, seed, before, behind);
+        (_stage, _model, _seed, _before, _behind) = (stage, model, seed, before, behind);
         Optimizer = AdamW.Over(model.FlatValues, model.FlatGradients, model.Parameters, AdamWOptions.From(spec));
     }
 
@@ -54,6 +58,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
     public void ReceiveActivation(int microBatch, CancellationToken cancellationToken)
     {
         var outline = _step!.MicroBatches[microBatch];
+        using var span = Span(SpanNames.TransferActivation, microBatch);
         Open(microBatch, MicroBatch.Of(_before!.ReceiveActivation(microBatch, cancellationToken), outline.Lengths, outline.Labels));
     }
 
@@ -61,6 +66,8 @@ public sealed class PipelineStage : IStageWork, IDisposable
     public void Forward(int microBatch)
     {
         var step = _step!;
+        var outline = step.MicroBatches[microBatch];
+        using var span = Span(SpanNames.Forward, microBatch, outline.Lengths.Sum());
         if (_before is null)
         {
             Open(microBatch, MicroBatch.Prepare(_model, step.Samples![microBatch]));
@@ -68,7 +75,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
 
         var flight = _flights[microBatch];
         var batch = flight.Batch;
-        var dropoutSeed = MicroBatch.DropoutSeed(_seed, step.Step, step.MicroBatches[microBatch].Index);
+        var dropoutSeed = MicroBatch.DropoutSeed(_seed, step.Step, outline.Index);
         var pass = flight.Pass = _model.Forward(batch.Hidden, batch.Layout, batch.Labels, dropoutSeed, step.Trains);
 
         // The pass has a handle of its own on what it needs of them.
@@ -83,17 +90,25 @@ public sealed class PipelineStage : IStageWork, IDisposable
     /// <inheritdoc/>
     public void SendActivation(int microBatch)
     {
-        _behind!.SendActivation(microBatch, _flights[microBatch].Pass!.Output!);
+        using (Span(SpanNames.TransferActivation, microBatch))
+        {
+            _behind!.SendActivation(microBatch, _flights[microBatch].Pass!.Output!);
+        }
+
         EndWhenForwardOnly(microBatch);
     }
 
     /// <inheritdoc/>
-    public void ReceiveGradient(int microBatch, CancellationToken cancellationToken) =>
+    public void ReceiveGradient(int microBatch, CancellationToken cancellationToken)
+    {
+        using var span = Span(SpanNames.TransferGradient, microBatch);
         _flights[microBatch].Gradient = _behind!.ReceiveGradient(microBatch, cancellationToken);
+    }
 
     /// <inheritdoc/>
     public void BackwardInput(int microBatch)
     {
+        using var span = Span(SpanNames.BackwardInput, microBatch);
         var flight = _flights[microBatch];
         if (_behind is null)
         {
@@ -110,6 +125,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
     /// <inheritdoc/>
     public void BackwardWeight(int microBatch)
     {
+        using var span = Span(SpanNames.BackwardWeight, microBatch);
         var flight = _flights[microBatch];
         flight.Deferred.Run();
         flight.IsSummed = true;
@@ -119,6 +135,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
     /// <inheritdoc/>
     public void SendGradient(int microBatch)
     {
+        using var span = Span(SpanNames.TransferGradient, microBatch);
         var flight = _flights[microBatch];
         _before!.SendGradient(microBatch, flight.Pass!.HiddenGradient);
         flight.IsSent = true;
@@ -130,6 +147,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
     /// <param name="learningRate">Learning rate of the step.</param>
     public void Update(double scale, double learningRate)
     {
+        using var span = TrainingSpans.Pass(SpanNames.OptimizerStep, stage: _stage);
         Optimizer.ScaleGradients(scale);
         Optimizer.Step(learningRate);
         _model.ClearGradients();
@@ -163,6 +181,8 @@ public sealed class PipelineStage : IStageWork, IDisposable
 
     /// <summary>The share of a micro-batch in the step's loss.</summary>
     internal static double Share(int countedLabels, PipelineStep step) => step.CountedLabels == 0 ? 0.0 : (double)countedLabels / step.CountedLabels;
+
+    private Activity? Span(string name, int microBatch, long tokens = -1) => TrainingSpans.Pass(name, _step!.MicroBatches[microBatch].Index, tokens, _stage);
 
     /// <summary>A micro-batch is over with its W and, where there is a stage before, its send: whichever comes last.</summary>
     private void EndWhenDone(int microBatch, Flight flight)

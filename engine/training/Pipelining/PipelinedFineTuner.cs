@@ -44,6 +44,7 @@ public sealed class PipelinedFineTuner
     public async Task<StepResult> TrainAsync(int step, double learningRate, IReadOnlyList<TrainingSample> samples, CancellationToken cancellationToken)
     {
         MicroBatch.Check(samples, _labelsPerToken);
+        using var span = TrainingSpans.Step(step);
         var parts = Split(step, trains: true, samples, MicroBatch.Size(_spec, samples.Count));
         var reports = await ComputeAsync(parts, cancellationToken).ConfigureAwait(false);
         var (loss, correct) = (0.0, 0L);

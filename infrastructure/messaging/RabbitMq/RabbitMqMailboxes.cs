@@ -1,5 +1,6 @@
 using RabbitMQ.Client;
 using RabbitMQ.Client.Exceptions;
+using SplitFrozen.Messaging.Telemetry;
 
 namespace SplitFrozen.Messaging.RabbitMq;
 
@@ -21,7 +22,7 @@ internal sealed class RabbitMqMailboxes(
     public async Task SendAsync(StageAddress address, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(address);
-        var gone = new Address("", RabbitMqTopology.StageQueue(address), (_, _) => throw new MailboxGoneException($"Nobody is there as {address}."));
+        var gone = new Address("", RabbitMqTopology.StageQueue(address), MessageQueue.Stages(address), (_, _) => throw new MailboxGoneException($"Nobody is there as {address}."));
         try
         {
             foreach (var (headers, frame) in FrameAssembler.Split(Guid.NewGuid().ToString("N"), body))

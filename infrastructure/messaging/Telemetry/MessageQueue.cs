@@ -31,5 +31,12 @@ public sealed record MessageQueue(string System, string Template, string Name, s
     internal static MessageQueue Steps(string system, string runId) =>
         new(system, StepsTemplate, RabbitMqTopology.StepQueue(runId), runId, ClientId: null);
 
+    /// <summary>Between stages; every transfer has a span of the stage that makes it, so that the frames and the questions whether somebody is there have none.</summary>
+    internal static MessageQueue Stages(StageAddress address) =>
+        new(RabbitMq, "splitfrozen.stages.{run}.{session}.{member}", RabbitMqTopology.StageQueue(address), address.RunId, ClientId: null) { HasSpans = false };
+
+    /// <summary>Whether its messages have spans.</summary>
+    internal bool HasSpans { get; private init; } = true;
+
     internal static MessageQueue DeadLetters { get; } = new(RabbitMq, RabbitMqTopology.DeadLetters, RabbitMqTopology.DeadLetters, "", ClientId: null);
 }

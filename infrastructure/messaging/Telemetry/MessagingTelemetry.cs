@@ -23,7 +23,7 @@ internal static class MessagingTelemetry
     /// <summary>Starts the span of a publish below the current span. Null where nobody listens.</summary>
     public static Activity? StartPublish(MessageQueue queue, string? messageId, int bytes)
     {
-        var activity = Source.StartActivity(queue.PublishSpan, ActivityKind.Producer);
+        var activity = queue.HasSpans ? Source.StartActivity(queue.PublishSpan, ActivityKind.Producer) : null;
         return activity is { IsAllDataRequested: true } ? Describe(activity, queue, "publish", "send", messageId, bytes) : activity;
     }
 

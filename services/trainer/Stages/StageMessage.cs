@@ -51,6 +51,9 @@ internal enum StageMessageKind
 /// <param name="Tensors">Tensors by name; the receiver owns those of a decoded message.</param>
 internal sealed record StageMessage(StageMessageKind Kind, int Number, string Content, IReadOnlyList<(string Name, Tensor Tensor)> Tensors) : IDisposable
 {
+    /// <summary>W3C trace context of whoever sends it, as <c>traceparent</c>; null for none.</summary>
+    public string? TraceParent { get; init; }
+
     private const int MaximumHeaderBytes = 64 << 20;
     private static readonly JsonSerializerOptions s_json = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
@@ -83,6 +86,11 @@ internal sealed record StageMessage(StageMessageKind Kind, int Number, string Co
         writer.SetMetadata("kind", Kind.ToString());
         writer.SetMetadata("number", Number.ToString(CultureInfo.InvariantCulture));
         writer.SetMetadata("content", Content);
+        if (TraceParent is { } parent)
+        {
+            writer.SetMetadata("traceparent", parent);
+        }
+
         var body = new byte[writer.Length];
         using var stream = new MemoryStream(body);
         writer.WriteTo(stream);
@@ -107,7 +115,10 @@ internal sealed record StageMessage(StageMessageKind Kind, int Number, string Co
         var data = body[(int)header.DataStart..];
         return new StageMessage(kind, number, header.Metadata.GetValueOrDefault("content", ""), [.. header.Entries.Values
             .OrderBy(entry => entry.Name, StringComparer.Ordinal)
-            .Select(entry => (entry.Name, Tensor(entry, data.Slice((int)entry.Begin, (int)entry.ByteLength).Span)))]);
+            .Select(entry => (entry.Name, Tensor(entry, data.Slice((int)entry.Begin, (int)entry.ByteLength).Span)))])
+        {
+            TraceParent = header.Metadata.GetValueOrDefault("traceparent"),
+        };
     }
 
     /// <summary>Takes a tensor out, which the caller owns then; null where there is none of the name.</summary>

@@ -89,6 +89,7 @@ internal sealed class StageServer : IAsyncDisposable
 
     private async Task CarryOutAsync(StageMessage command, Action<StageMessage> answer, CancellationToken cancellationToken)
     {
+        using var span = TrainerTelemetry.StartStageCommand(command.TraceParent, command.Kind.ToString(), _role.Stage);
         try
         {
             await RemoteStage.CarryOutAsync(_stage, _role.Stages, command, answer, cancellationToken).ConfigureAwait(false);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Messaging;
@@ -132,7 +133,7 @@ internal sealed class StageSession : StageSet
         _open[number] = answer;
 
         // Its tensors stay whoever's they are; posting copies them.
-        _connection.Post(member, command(number));
+        _connection.Post(member, command(number) with { TraceParent = Activity.Current?.Id });
         if (_connection.Lost.IsCancellationRequested)
         {
             FailOpen();

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
 using SplitFrozen.Contracts.RunSpecification;
+using SplitFrozen.Contracts.Telemetry;
 using SplitFrozen.Models;
 using SplitFrozen.Pipelining;
 using SplitFrozen.Tasks;
+using SplitFrozen.Tests;
 using SplitFrozen.Training.FineTuning;
 using SplitFrozen.Training.Optimization;
 using SplitFrozen.Training.Pipelining;
@@ -118,6 +120,20 @@ public sealed class PipelinedFineTunerTests
         var actual = await work.EvaluateOverStagesAsync(s_spec with { Replicas = 2 }, [0, 1, 3, 4], task);
         Assert.Equal(expected.Metrics(), actual.Metrics());
         Assert.Equal(expected.Samples, actual.Samples);
+    }
+
+    [Fact]
+    public async Task Train_SomebodyListens_TellsEveryPassAndTransferOfEveryStage()
+    {
+        using var recorded = new RecordedActivities(TelemetryNames.Training);
+        using var work = new Work(boundary: 0, HeadKind.Classification, ModelFamily.Gpt2, cuts: [0]);
+        _ = await work.TrainOverStagesAsync(s_spec with { BatchSize = 8, MicroBatch = 4 }, PipelineScheduleKind.ZeroBubble, [0, 2, 4]);
+        var step = recorded.Ended.First(span => span.OperationName == SpanNames.TrainStep);
+        var parts = recorded.Ended.Where(span => span.ParentSpanId == step.SpanId)
+            .Select(span => (Stage: (long)span.GetTagItem(TelemetryNames.Stage)!, span.OperationName, MicroBatch: (long?)span.GetTagItem(TelemetryNames.MicroBatch)));
+        string[] both = [SpanNames.Forward, SpanNames.BackwardInput, SpanNames.BackwardWeight, SpanNames.TransferActivation, SpanNames.TransferGradient];
+        var expected = from stage in new[] { 0L, 1L } from name in both from microBatch in new long?[] { 0, 1 } select (stage, name, microBatch);
+        Assert.Equal(expected.Concat([(0L, SpanNames.OptimizerStep, null), (1L, SpanNames.OptimizerStep, null)]).Order(), parts.Order());
     }
 
     [Fact]

@@ -1,11 +1,13 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using SplitFrozen.Contracts.RunSpecification;
+using SplitFrozen.Contracts.Telemetry;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Messaging;
 using SplitFrozen.Models;
 using SplitFrozen.Pipelining;
 using SplitFrozen.Services.Tests.Support;
 using SplitFrozen.Tasks;
+using SplitFrozen.Tests;
 using SplitFrozen.Trainer;
 using SplitFrozen.Trainer.Hosting;
 using SplitFrozen.Trainer.Stages;
@@ -90,6 +92,26 @@ public sealed class StageSessionTests(SmallModels models) : IAsyncDisposable
         StartHosts(2, 1);
         var fault = await Assert.ThrowsAsync<TrainerException>(() => GatherAsync(Options("/nowhere/at-all", 2, 1), models.Gpt2, 2, 1));
         Assert.Contains("/nowhere/at-all", fault.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Step_SomebodyListens_IsOneTraceOverAllStages()
+    {
+        using var samples = new Samples(models.Gpt2.Config.Width);
+        var options = Options(models.Gpt2.Path, 2, 1);
+        StartHosts(2, 1);
+        await using var session = await GatherAsync(options, models.Gpt2, 2, 1);
+        using var commands = new RecordedActivities(TelemetryNames.Trainer);
+        using var passes = new RecordedActivities(TelemetryNames.Training);
+        _ = await TrainAsync(session, options, samples);
+        var steps = passes.Ended.Where(span => span.OperationName == SpanNames.TrainStep).ToDictionary(span => span.SpanId);
+        var computed = commands.Ended.Where(span => (string?)span.GetTagItem(TelemetryNames.Command) == "Compute" && steps.ContainsKey(span.ParentSpanId)).ToArray();
+        Assert.Equal(steps.Count, computed.Length);
+        Assert.All(computed, command =>
+        {
+            Assert.Equal(steps[command.ParentSpanId].TraceId, command.TraceId);
+            Assert.Contains(passes.Ended, span => span.ParentSpanId == command.SpanId && span.OperationName == SpanNames.BackwardWeight);
+        });
     }
 
     [Fact]
