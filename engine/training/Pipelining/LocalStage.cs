@@ -32,7 +32,7 @@ public sealed class LocalStage : IStage, IAsyncDisposable
     /// <param name="behind">The link to the stage behind; null for the last.</param>
     /// <param name="time">Clock of the reports.</param>
     public static async Task<LocalStage> OpenAsync(
-        ModelFolder folder, UpperModelOptions options, StagePlace place, TrainingSpec spec, ulong seed, IStageLink? before, IStageLink? behind, TimeProvider time)
+        ModelFolder folder, UpperModelOptions options, StagePlace place, TrainingSpec spec, ulong seed, StageLink? before, StageLink? behind, TimeProvider time)
     {
         ArgumentNullException.ThrowIfNull(place);
         ArgumentNullException.ThrowIfNull(spec);

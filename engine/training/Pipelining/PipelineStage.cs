@@ -19,8 +19,8 @@ public sealed class PipelineStage : IStageWork, IDisposable
     private readonly int _stage;
     private readonly UpperModel _model;
     private readonly ulong _seed;
-    private readonly IStageLink? _before;
-    private readonly IStageLink? _behind;
+    private readonly StageLink? _before;
+    private readonly StageLink? _behind;
     private readonly Dictionary<int, Flight> _flights = [];
     private readonly List<HeadResult> _heads = [];
     private PipelineStep? _step;
@@ -32,7 +32,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
     /// <param name="seed">Seed of the run, for dropout.</param>
     /// <param name="before">The link to the stage before; null for the first.</param>
     /// <param name="behind">The link to the stage behind; null for the last.</param>
-    public PipelineStage(int stage, UpperModel model, TrainingSpec spec, ulong seed, IStageLink? before, IStageLink? behind)
+    public PipelineStage(int stage, UpperModel model, TrainingSpec spec, ulong seed, StageLink? before, StageLink? behind)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(spec);

@@ -5,6 +5,7 @@ using SplitFrozen.ServiceDefaults;
 using SplitFrozen.Torch;
 using SplitFrozen.Trainer.Stages;
 using SplitFrozen.Training.Export;
+using SplitFrozen.Training.Pipelining;
 
 namespace SplitFrozen.Trainer.Hosting;
 
@@ -16,6 +17,7 @@ internal sealed class TrainerRun(
     string runId, TrainerHostOptions options, string folder, OpenedRun opened, Lease lease, RunFolderLock folderLock, TrainerServices services) : IAsyncDisposable
 {
     private readonly ILogger _logger = services.Loggers.CreateLogger<TrainerRun>();
+    private int[]? _boundaries;
 
     public string RunId => runId;
 
@@ -46,10 +48,10 @@ internal sealed class TrainerRun(
             }
         });
         await AnnounceAsync(stop.Token).ConfigureAwait(false);
-        var (training, role) = (Options(), options.Role);
+        var training = Options();
         var trainer = new TrainerService(
             training, opened.Model, services.Control, services.Steps, services.Cache, services.Time, services.Loggers.CreateLogger<TrainerService>(),
-            role.IsAlone ? null : token => StageSets.GatherAsync(training, opened.Model, role, services.Control, services.Stages, services.Time, _logger, token));
+            options.Role.IsAlone ? null : token => GatherAsync(training, token));
         try
         {
             await ServiceTasks.RunAsync(trainer.RunAsync, [KeepLeaseAsync], stop.Token).ConfigureAwait(false);
@@ -71,6 +73,14 @@ internal sealed class TrainerRun(
         opened.Dispose();
         folderLock.Dispose();
         await services.Leases.ReleaseAsync(lease, CancellationToken.None).ConfigureAwait(false);
+    }
+
+    /// <summary>Looks for the other stages. Where the blocks are cut is measured once, and not again after a failure.</summary>
+    private async Task<StageSet> GatherAsync(TrainerOptions training, CancellationToken cancellationToken)
+    {
+        _boundaries ??= await StageSets.BoundariesAsync(training, opened.Model, options.Role.Stages, services.Time, cancellationToken).ConfigureAwait(false);
+        var setup = new StageSessionSetup(training, opened.Model, options.Role, _boundaries, services.Control, services.Stages, services.Time, _logger);
+        return await StageSession.GatherAsync(setup, cancellationToken).ConfigureAwait(false);
     }
 
     private TrainerOptions Options() => new()

@@ -51,7 +51,7 @@ internal sealed class StageSession : StageSet
             session._own = await LocalStage.OpenAsync(
                 setup.Model, setup.Options.ModelOptions, new StagePlace(0, setup.Boundaries), setup.Options.Spec.Training, setup.Options.Seed,
                 connection.Before, connection.Behind, setup.Time).ConfigureAwait(false);
-            await OfferAsync(setup, address, cancellationToken).ConfigureAwait(false);
+            await session.OfferAsync(setup, address, cancellationToken).ConfigureAwait(false);
             connection.Watch([.. setup.Role.Others]);
             session.Arrange(setup.Role);
             return session;
@@ -74,10 +74,11 @@ internal sealed class StageSession : StageSet
         }
     }
 
-    private static async Task OfferAsync(StageSessionSetup setup, StageAddress address, CancellationToken cancellationToken)
+    private async Task OfferAsync(StageSessionSetup setup, StageAddress address, CancellationToken cancellationToken)
     {
         var missing = new ConcurrentDictionary<string, byte>(setup.Role.Others.Select(member => KeyValuePair.Create(member, (byte)0)));
         var all = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var lost = _connection.Lost.Register(() => all.TrySetException(_connection.Reason!));
         using var subscription = setup.Control.Subscribe<StageJoined>((message, _) =>
         {
             if (message.Session == address.Session)

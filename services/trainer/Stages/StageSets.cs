@@ -1,5 +1,3 @@
-using Microsoft.Extensions.Logging;
-using SplitFrozen.Messaging;
 using SplitFrozen.Models;
 using SplitFrozen.Torch;
 using SplitFrozen.Training.Pipelining;
@@ -16,15 +14,9 @@ internal static class StageSets
         return await LocalStageSet.OpenAsync(model, options.ModelOptions, boundaries, options.Spec.Training, options.Seed, time).ConfigureAwait(false);
     }
 
-    /// <summary>Shared with other trainers, this one being the first stage of the first replica.</summary>
-    public static async Task<StageSet> GatherAsync(
-        TrainerOptions options, ModelFolder model, StageRole role, IControlPlane control, IStageMailboxes mailboxes, TimeProvider time, ILogger logger, CancellationToken cancellationToken)
-    {
-        var boundaries = await BoundariesAsync(options, model, role.Stages, time, cancellationToken).ConfigureAwait(false);
-        return await StageSession.GatherAsync(new StageSessionSetup(options, model, role, boundaries, control, mailboxes, time, logger), cancellationToken).ConfigureAwait(false);
-    }
-
-    private static async Task<int[]> BoundariesAsync(TrainerOptions options, ModelFolder model, int stages, TimeProvider time, CancellationToken cancellationToken)
+    /// <summary>First block of every stage and the end of the last, as the spec says or by measured times.</summary>
+    /// <exception cref="TrainerException">The blocks cannot be cut so.</exception>
+    public static async Task<int[]> BoundariesAsync(TrainerOptions options, ModelFolder model, int stages, TimeProvider time, CancellationToken cancellationToken)
     {
         try
         {

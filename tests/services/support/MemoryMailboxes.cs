@@ -9,11 +9,26 @@ namespace SplitFrozen.Services.Tests.Support;
 internal sealed class MemoryMailboxes : IStageMailboxes
 {
     private readonly ConcurrentDictionary<StageAddress, Mailbox> _open = [];
+    private readonly TaskCompletionSource _first = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Completes when a mailbox is open.</summary>
+    public Task FirstOpen => _first.Task;
+
+    /// <summary>Loses every connection.</summary>
+    public void Cut()
+    {
+        foreach (var mailbox in _open.Values)
+        {
+            mailbox.Bodies.Writer.TryComplete(new MailboxGoneException("The connection is lost."));
+        }
+    }
 
     public Task<IStageMailbox?> TryOpenAsync(StageAddress address, CancellationToken cancellationToken)
     {
         var mailbox = new Mailbox(() => _open.TryRemove(address, out _));
-        return Task.FromResult<IStageMailbox?>(_open.TryAdd(address, mailbox) ? mailbox : null);
+        var opened = _open.TryAdd(address, mailbox);
+        _first.TrySetResult();
+        return Task.FromResult<IStageMailbox?>(opened ? mailbox : null);
     }
 
     public async Task SendAsync(StageAddress address, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)

@@ -95,6 +95,15 @@ public sealed class StageSessionTests(SmallModels models) : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Gather_ConnectionLostWhileStagesAreMissing_IsLostAndDoesNotWaitForEver()
+    {
+        var gathering = GatherAsync(Options(models.Gpt2.Path, 2, 1), models.Gpt2, 2, 1);
+        await _mailboxes.FirstOpen;
+        _mailboxes.Cut();
+        await Assert.ThrowsAsync<StageLostException>(() => gathering);
+    }
+
+    [Fact]
     public async Task Step_SomebodyListens_IsOneTraceOverAllStages()
     {
         using var samples = new Samples(models.Gpt2.Config.Width);

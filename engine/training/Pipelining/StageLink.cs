@@ -7,24 +7,45 @@ namespace SplitFrozen.Training.Pipelining;
 /// What a stage exchanges with the stage before it or behind it. Sending does not wait for the other side to take it; receiving waits. Who
 /// receives a tensor owns it; who sends one keeps its own. Both sides send and receive micro-batches in their order.
 /// </summary>
-public interface IStageLink
+public abstract class StageLink : IDisposable
 {
+    /// <summary>Hidden states that have come from below.</summary>
+    protected StageQueue Activations { get; } = new();
+
+    /// <summary>Gradients that have come from above.</summary>
+    protected StageQueue Gradients { get; } = new();
+
     /// <summary>Hands hidden states <c>[ΣT, H]</c> up.</summary>
-    void SendActivation(int microBatch, Tensor hidden);
+    public abstract void SendActivation(int microBatch, Tensor hidden);
+
+    /// <summary>Hands a gradient <c>[ΣT, H]</c> down; null where the micro-batch has no label that counts, so that nothing runs backward.</summary>
+    public abstract void SendGradient(int microBatch, Tensor? gradient);
 
     /// <summary>Waits for hidden states from below.</summary>
     /// <exception cref="OperationCanceledException">The step was abandoned.</exception>
-    Tensor ReceiveActivation(int microBatch, CancellationToken cancellationToken);
-
-    /// <summary>Hands a gradient <c>[ΣT, H]</c> down; null where the micro-batch has no label that counts, so that nothing runs backward.</summary>
-    void SendGradient(int microBatch, Tensor? gradient);
+    /// <exception cref="InvalidOperationException">Another micro-batch came, or one without hidden states.</exception>
+    public Tensor ReceiveActivation(int microBatch, CancellationToken cancellationToken) =>
+        Activations.Take(microBatch, cancellationToken) ?? throw new InvalidOperationException($"Micro-batch {microBatch} came without hidden states.");
 
     /// <summary>Waits for a gradient from above.</summary>
     /// <exception cref="OperationCanceledException">The step was abandoned.</exception>
-    Tensor? ReceiveGradient(int microBatch, CancellationToken cancellationToken);
+    /// <exception cref="InvalidOperationException">Another micro-batch came.</exception>
+    public Tensor? ReceiveGradient(int microBatch, CancellationToken cancellationToken) => Gradients.Take(microBatch, cancellationToken);
 
     /// <summary>Drops what has come and was not received: the step was abandoned.</summary>
-    void Clear();
+    public void Clear()
+    {
+        Activations.Clear();
+        Gradients.Clear();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Activations.Dispose();
+        Gradients.Dispose();
+        GC.SuppressFinalize(this);
+    }
 }
 
 /// <summary>Tensors on their way to a stage, in the order in which they were sent. Holds no more than the schedule lets a stage run ahead.</summary>
@@ -64,38 +85,15 @@ public sealed class StageQueue : IDisposable
 }
 
 /// <summary>A link within one process: tensors go over as handles of the same memory.</summary>
-public sealed class InProcessStageLink : IStageLink, IDisposable
+public sealed class InProcessStageLink : StageLink
 {
-    private readonly StageQueue _activations = new();
-    private readonly StageQueue _gradients = new();
-
     /// <inheritdoc/>
-    public void SendActivation(int microBatch, Tensor hidden)
+    public override void SendActivation(int microBatch, Tensor hidden)
     {
         ArgumentNullException.ThrowIfNull(hidden);
-        _activations.Add(microBatch, hidden.alias().DetachFromDisposeScope());
+        Activations.Add(microBatch, hidden.alias().DetachFromDisposeScope());
     }
 
     /// <inheritdoc/>
-    public Tensor ReceiveActivation(int microBatch, CancellationToken cancellationToken) => _activations.Take(microBatch, cancellationToken)!;
-
-    /// <inheritdoc/>
-    public void SendGradient(int microBatch, Tensor? gradient) => _gradients.Add(microBatch, gradient?.alias().DetachFromDisposeScope());
-
-    /// <inheritdoc/>
-    public Tensor? ReceiveGradient(int microBatch, CancellationToken cancellationToken) => _gradients.Take(microBatch, cancellationToken);
-
-    /// <inheritdoc/>
-    public void Clear()
-    {
-        _activations.Clear();
-        _gradients.Clear();
-    }
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        _activations.Dispose();
-        _gradients.Dispose();
-    }
+    public override void SendGradient(int microBatch, Tensor? gradient) => Gradients.Add(microBatch, gradient?.alias().DetachFromDisposeScope());
 }
