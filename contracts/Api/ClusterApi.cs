@@ -40,7 +40,14 @@ public sealed record RunSummary(
 public sealed record RunClient(string ClientId, string? Device, int Cut, string CutReason);
 
 /// <summary>A run with everything known of it.</summary>
-public sealed record RunDetail(RunSummary Summary, RunSpec Spec, RunFacts? Facts, IReadOnlyList<RunClient> Clients, IReadOnlyList<string> Artifacts);
+/// <param name="Summary">Where it stands.</param>
+/// <param name="Spec">What was submitted.</param>
+/// <param name="Facts">What the trainer found; null before one has taken it.</param>
+/// <param name="Clients">Its clients and who serves them.</param>
+/// <param name="Artifacts">Files that can be downloaded.</param>
+/// <param name="TraceUrl">Where its traces are looked at; null where no such address is configured.</param>
+public sealed record RunDetail(
+    RunSummary Summary, RunSpec Spec, RunFacts? Facts, IReadOnlyList<RunClient> Clients, IReadOnlyList<string> Artifacts, string? TraceUrl = null);
 
 /// <summary>A device worker as the coordinator knows it.</summary>
 /// <param name="Device">Its name.</param>

@@ -73,9 +73,10 @@ internal static class HttpApi
         TypedResults.Ok((await store.ListAsync(cancellationToken).ConfigureAwait(false)).Select(run => run.Summary).ToArray());
 
     private static async Task<Results<Ok<RunDetail>, NotFound<RequestRefused>>> FindAsync(
-        string id, RedisRunStore store, RedisArtifactStore artifacts, CancellationToken cancellationToken) =>
+        string id, RedisRunStore store, RedisArtifactStore artifacts, CoordinatorHostOptions options, CancellationToken cancellationToken) =>
         await store.FindAsync(id, cancellationToken).ConfigureAwait(false) is { } run
-            ? TypedResults.Ok(new RunDetail(run.Summary, run.Spec, run.Facts, run.Clients, await artifacts.ListAsync(id, cancellationToken).ConfigureAwait(false)))
+            ? TypedResults.Ok(new RunDetail(
+                run.Summary, run.Spec, run.Facts, run.Clients, await artifacts.ListAsync(id, cancellationToken).ConfigureAwait(false), options.TraceUrlOf(id)))
             : UnknownRun(id);
 
     private static async Task<Results<Ok<RunSummary>, NotFound<RequestRefused>, Conflict<RequestRefused>>> CancelAsync(

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Options;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.Coordinator.Api;
+using SplitFrozen.Coordinator.Dashboard;
 using SplitFrozen.Coordinator.Devices;
 
 namespace SplitFrozen.Coordinator.Hosting;
@@ -27,6 +28,9 @@ public static class CoordinatorHostExtensions
             .Validate(
                 options => options.LeaseRenewal * 2 <= options.LeaseTime,
                 $"{CoordinatorHostOptions.Section}:{nameof(CoordinatorHostOptions.LeaseRenewal)} must be at most half of {nameof(CoordinatorHostOptions.LeaseTime)}.")
+            .Validate(
+                options => options.IsTraceUrlValid(),
+                $"{CoordinatorHostOptions.Section}:{nameof(CoordinatorHostOptions.TraceUrl)} must be an absolute http or https address.")
             .ValidateOnStart();
         services.TryAddSingleton(provider => provider.GetRequiredService<IOptions<CoordinatorHostOptions>>().Value);
         services.AddSingleton(provider => new RedisRunStore(provider.GetRequiredService<CacheConnection>(), provider.GetRequiredService<TimeProvider>()));
@@ -44,9 +48,10 @@ public static class CoordinatorHostExtensions
         return builder;
     }
 
-    /// <summary>Maps the interface, its OpenAPI document and the health checks.</summary>
+    /// <summary>Maps the interface, its OpenAPI document, the health checks and the dashboard.</summary>
     public static WebApplication MapCoordinator(this WebApplication app)
     {
+        app.UseDashboard();
         app.MapOpenApi();
         app.MapHealthChecks("/health/live", new() { Predicate = _ => false });
         app.MapHealthChecks("/health/ready", new() { Predicate = check => check.Tags.Contains(ReadyTag) });

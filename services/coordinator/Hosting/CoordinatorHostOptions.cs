@@ -62,4 +62,17 @@ public sealed class CoordinatorHostOptions
     /// <summary>How often an event stream looks for new events.</summary>
     [Range(typeof(TimeSpan), "00:00:00.01", "00:01:00")]
     public TimeSpan EventPoll { get; set; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>
+    /// Address where a run's traces are looked at, with <c>RUN</c> in the place of its id, for example
+    /// <c>http://localhost:16686/search?service=splitfrozen-coordinator&amp;tags={"splitfrozen.run":"RUN"}</c>; null shows no link.
+    /// </summary>
+    public string? TraceUrl { get; set; }
+
+    /// <summary>A run's address by <see cref="TraceUrl"/>; null where none is set.</summary>
+    public string? TraceUrlOf(string runId) => TraceUrl?.Replace("RUN", Uri.EscapeDataString(runId), StringComparison.Ordinal);
+
+    /// <summary>Whether <see cref="TraceUrl"/> is not set, or an absolute address that a browser may safely be led to.</summary>
+    internal bool IsTraceUrlValid() =>
+        TraceUrl is null || (Uri.TryCreate(TraceUrl, UriKind.Absolute, out var address) && (address.Scheme == Uri.UriSchemeHttp || address.Scheme == Uri.UriSchemeHttps));
 }

@@ -1,0 +1,48 @@
+using Microsoft.Playwright;
+
+namespace SplitFrozen.Dashboard.Tests;
+
+/// <summary>A page that is being looked at. When it is closed, it has asked for nothing outside its own origin, and nothing in it was blocked or thrown.</summary>
+internal sealed class View : IAsyncDisposable
+{
+    private readonly IBrowserContext _context;
+    private readonly List<string> _faults = [];
+
+    private View(IBrowserContext context, IPage page, string origin)
+    {
+        (_context, Page) = (context, page);
+        page.Request += (_, request) => Note(!request.Url.StartsWith(origin + "/", StringComparison.Ordinal), $"asked for {request.Url}");
+        page.PageError += (_, error) => Note(isFault: true, $"threw {error}");
+        page.Console += (_, message) => Note(message.Text.Contains("Content Security Policy", StringComparison.Ordinal), message.Text);
+    }
+
+    public IPage Page { get; }
+
+    public static async Task<View> OpenAsync(IBrowser browser, string origin, string path, int width, ColorScheme scheme)
+    {
+        var context = await browser.NewContextAsync(new() { ViewportSize = new() { Width = width, Height = 800 }, ColorScheme = scheme });
+        var view = new View(context, await context.NewPageAsync(), origin);
+        await view.Page.GotoAsync(origin + path, new() { WaitUntil = WaitUntilState.DOMContentLoaded });
+        return view;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _context.DisposeAsync();
+        lock (_faults)
+        {
+            Assert.Empty(_faults);
+        }
+    }
+
+    private void Note(bool isFault, string what)
+    {
+        if (isFault)
+        {
+            lock (_faults)
+            {
+                _faults.Add(what);
+            }
+        }
+    }
+}
