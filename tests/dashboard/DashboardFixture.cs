@@ -63,6 +63,7 @@ public sealed class DashboardFixture : IAsyncLifetime
 
         // Chromium's own sandbox needs rights that a container's root does not have.
         _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = browser, Args = ["--no-sandbox"] });
+        await _cluster.Broker.AddUserAsync(Hostile, Password, token);
         Run = await _cluster.SubmitAsync(SampleRun.Write(_cluster.Folder), token);
         await RefuseOneAsync(token);
         await _cluster.EndAsync(Run, token);
@@ -83,17 +84,27 @@ public sealed class DashboardFixture : IAsyncLifetime
         }
     }
 
-    /// <summary>Sends an honest body again, in the name of a run that is called as a piece of HTML.</summary>
+    /// <summary>Sends an honest body again, in the name of a run that is called as a piece of HTML, while the trainer is away: the run waits for it.</summary>
     private async Task RefuseOneAsync(CancellationToken token)
     {
-        await using var admin = await RawBroker.ConnectAsync(Cluster.Broker.ConnectionString, token);
-        var first = await admin.FirstAsync(RawBroker.Activations, $"{Run}.{Hostile}", token);
-        var body = new HostileBody(await first.WaitAsync(token));
-        body.Metadata["run"] = Markup;
-        await Cluster.Broker.AddUserAsync(Hostile, Password, token);
         await using var hostile = await RawBroker.ConnectAsync(Cluster.Broker.ConnectionStringFor(Hostile, Password), token);
+        var first = await hostile.FirstAsync(RawBroker.Activations, $"{Run}.{Hostile}", token);
+        var body = new HostileBody(await first.WaitAsync(token));
+        await Cluster.Trainers[0].KillAsync();
+        body.Metadata["run"] = Markup;
         var channel = await hostile.ChannelAsync(token);
         var properties = new BasicProperties { MessageId = Guid.NewGuid().ToString(), UserId = Hostile };
         await channel.BasicPublishAsync(RawBroker.Activations, $"{Run}.{Hostile}", mandatory: true, properties, body.ToBytes(), token);
+        await UntilRefusedAsync(token);
+        Cluster.Trainers[0].Start();
+    }
+
+    private async Task UntilRefusedAsync(CancellationToken token)
+    {
+        using var http = new HttpClient();
+        using var events = new StreamReader(await http.GetStreamAsync($"{Cluster.Address}/api/runs/{Run}/events", token));
+        while (await events.ReadLineAsync(token) is { } line && !line.Contains("\"message_rejected\"", StringComparison.Ordinal))
+        {
+        }
     }
 }

@@ -6,7 +6,7 @@ import { Table } from './table.js';
 
 const runsTable = new Table(byId('runs-table'), 'Runs, the newest first', [
   { title: 'Run' }, { title: 'Status' }, { title: 'Progress' }, { title: 'Time left', number: true }, { title: 'Missing samples', number: true },
-  { title: 'Submitted' }, { title: 'Why it failed' },
+  { title: 'Submitted' }, { title: 'Why it failed', wide: true },
 ], 'No run yet. Hand one in with “splitfrozen submit”.');
 const devicesTable = new Table(byId('devices-table'), 'Device workers', [
   { title: 'Device' }, { title: 'State' }, { title: 'Last heard' }, { title: 'What it can do' }, { title: 'Own data' }, { title: 'Clients', number: true },

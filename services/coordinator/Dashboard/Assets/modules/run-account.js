@@ -82,7 +82,7 @@ export class RunAccount {
     }
 
     const passed = (Date.parse(latest.at(-1).time) - Date.parse(latest[0].time)) / 1000;
-    return (passed / (latest.length - 1)) * Math.max(0, this.plan.total_steps - latest.at(-1).step);
+    return (passed / (latest.length - 1)) * Math.max(0, this.plan.total_steps - RunAccount.applied(latest.at(-1)));
   }
 
   /** Sums over the run. */
@@ -109,6 +109,11 @@ export class RunAccount {
     const all = this.plan ? this.plan.train_samples + this.plan.evaluation_samples : 0;
     const settled = this.end?.status === 'finished' || (all > 0 && this.totals().computed + this.cachedAtFirst >= all);
     return settled && client.samples !== null ? Math.max(0, client.samples - client.computed) : null;
+  }
+
+  /** Steps applied with this one: events number them from 0. */
+  static applied(step) {
+    return step.step + 1;
   }
 
   /** A step's loss; null where all of its samples had failed. */

@@ -47,14 +47,14 @@ function drawNow() {
   }
 
   const steps = account.orderedSteps();
-  const numbers = steps.map((step) => step.step);
+  const numbers = steps.map(RunAccount.applied);
   lossChart.show(numbers, [{ name: 'loss', values: steps.map(RunAccount.loss) }]);
   timeChart.show(numbers, [
     { name: 'computing', values: steps.map((step) => step.compute_seconds) },
     { name: 'waiting for data', values: steps.map((step) => step.wait_seconds) },
   ]);
   showMetrics();
-  showProgress(steps.at(-1)?.step ?? detail.summary.step);
+  showProgress(steps.length > 0 ? RunAccount.applied(steps.at(-1)) : detail.summary.step);
   showFacts(byId('facts'), account, detail);
   showTrainerTime(byId('trainer-time'), account);
   showFlow(byId('flow'), account);

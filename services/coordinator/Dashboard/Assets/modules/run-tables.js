@@ -9,7 +9,7 @@ const incidentsShown = 200;
 /** The tables of a run's page. */
 export class RunTables {
   #clients = new Table(byId('clients-table'), 'Clients with their share of the training samples', [
-    { title: 'Client' }, { title: 'Device' }, { title: 'Cut', number: true }, { title: 'Why this cut' }, { title: 'Samples', number: true }, { title: 'Share', number: true },
+    { title: 'Client' }, { title: 'Device' }, { title: 'Cut', number: true }, { title: 'Why this cut', wide: true }, { title: 'Samples', number: true }, { title: 'Share', number: true },
     { title: 'Computed', number: true }, { title: 'From cache', number: true }, { title: 'Taken in', number: true }, { title: 'Bytes in', number: true },
     { title: 'Forward time', number: true }, { title: 'Refused', number: true },
   ], 'The run’s clients are not known yet.');
@@ -20,7 +20,7 @@ export class RunTables {
   ], 'No device serves the run yet.');
 
   #incidents = new Table(byId('refused-table'), 'Refused messages and missing samples, the latest first', [
-    { title: 'Client' }, { title: 'When' }, { title: 'What' }, { title: 'How many', number: true }, { title: 'Reason' },
+    { title: 'Client' }, { title: 'When' }, { title: 'What' }, { title: 'How many', number: true }, { title: 'Reason', wide: true },
   ], 'None.');
 
   show(account, detail, devices) {

@@ -3,7 +3,7 @@ import { element, setText } from './dom.js';
 /**
  * A table that is updated in place, so that focus and selection stay where they are. On a narrow screen its rows are shown as cards, which
  * would take the table's meaning away in some browsers; the roles keep it.
- * A column is { title, number?, key? }; the first column names the row. A cell is a text, or { text, href?, badge?, progress? }.
+ * A column is { title, number?, wide? }; the first column names the row. A cell is a text, or { text, href?, badge?, progress? }.
  */
 export class Table {
   #columns;
@@ -15,7 +15,7 @@ export class Table {
     this.#columns = columns;
     this.#body = element('tbody', { role: 'rowgroup' });
     const head = element('tr', { role: 'row' }, ...columns.map((column) =>
-      element('th', { scope: 'col', role: 'columnheader', ...(column.number ? { class: 'number' } : {}) }, column.title)));
+      element('th', { scope: 'col', role: 'columnheader', ...kindOf(column) }, column.title)));
     const table = element('table', { role: 'table' },
       element('caption', {}, caption), element('thead', { role: 'rowgroup' }, head), this.#body);
     this.#scroller = element('div', { class: 'scroller', role: 'region', tabindex: '0', 'aria-label': caption }, table);
@@ -40,13 +40,15 @@ export class Table {
 
   #row() {
     return element('tr', { role: 'row' }, ...this.#columns.map((column, index) => {
-      const kind = { 'data-label': column.title, ...(column.number ? { class: 'number' } : {}) };
+      const kind = { 'data-label': column.title, ...kindOf(column) };
       return index === 0
         ? element('th', { scope: 'row', role: 'rowheader', ...kind })
         : element('td', { role: 'cell', ...kind });
     }));
   }
 }
+
+const kindOf = ({ number, wide }) => (number || wide ? { class: number ? 'number' : 'wide' } : {});
 
 function fill(node, cell) {
   const value = typeof cell === 'object' ? cell : { text: cell };
