@@ -75,6 +75,8 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         await Expect(page.Locator("#devices-table tbody tr")).ToHaveCountAsync(2);
         await Expect(page.Locator("#devices-table tbody tr").First.Locator("[data-label=State]")).ToHaveTextAsync("alive");
 
+        await Expect(page.Locator("#devices-table tbody tr").First.Locator("[data-label='Why this cut']")).Not.ToBeEmptyAsync();
+
         var trace = await page.GetByRole(AriaRole.Link, new() { Name = "trace" }).GetAttributeAsync("href");
         Assert.Equal($"http://127.0.0.1:16686/search?tags={{\"splitfrozen.run\":\"{fixture.Run}\"}}", trace);
     }

@@ -1,5 +1,5 @@
 import { byId, setText } from './dom.js';
-import { bytes, count, figure, moment, natural, seconds, share, word } from './format.js';
+import { bytes, count, figure, moment, natural, seconds, share } from './format.js';
 import { heard, state } from './devices.js';
 import { evaluationClient } from './run-account.js';
 import { Table } from './table.js';
@@ -9,7 +9,7 @@ const incidentsShown = 200;
 /** The tables of a run's page. */
 export class RunTables {
   #clients = new Table(byId('clients-table'), 'Clients with their share of the training samples', [
-    { title: 'Client' }, { title: 'Device' }, { title: 'Cut', number: true }, { title: 'Why this cut', wide: true }, { title: 'Samples', number: true }, { title: 'Share', number: true },
+    { title: 'Client' }, { title: 'Device' }, { title: 'Cut', number: true }, { title: 'Samples', number: true }, { title: 'Share', number: true },
     { title: 'Computed', number: true }, { title: 'From cache', number: true }, { title: 'Taken in', number: true }, { title: 'Bytes in', number: true },
     { title: 'Forward time', number: true }, { title: 'Refused', number: true },
   ], 'The run’s clients are not known yet.');
@@ -17,6 +17,7 @@ export class RunTables {
   #devices = new Table(byId('devices-table'), 'Devices that serve the run', [
     { title: 'Device' }, { title: 'State' }, { title: 'Last heard' }, { title: 'Clients', number: true }, { title: 'Cut' }, { title: 'Share', number: true },
     { title: 'Rate', number: true }, { title: 'Still to compute', number: true }, { title: 'Refused', number: true },
+    { title: 'Why this cut', wide: true },
   ], 'No device serves the run yet.');
 
   #incidents = new Table(byId('refused-table'), 'Refused messages and missing samples, the latest first', [
@@ -38,7 +39,7 @@ export class RunTables {
       [incident.client, moment(incident.time), incident.what, count(incident.count), incident.reason]));
     setText(byId('refused-summary'), account.refusedMessages === 0
       ? 'No message was refused.'
-      : `${count(account.refusedMessages)} messages were refused and lie in the dead-letter queue, as far as it has room. Of a client that sends many, the first, second, fourth, eighth, … is told.`);
+      : `Messages refused: ${count(account.refusedMessages)}. They lie in the dead-letter queue, as far as it has room. Of a client that sends many, the first, second, fourth, eighth, … is told.`);
   }
 }
 
@@ -49,7 +50,6 @@ function clientRow(account, client, dealt, training) {
     client.name,
     dealt?.device ?? 'nobody',
     dealt ? count(dealt.cut) : '–',
-    dealt ? word(dealt.cut_reason) : '–',
     count(client.samples),
     client.name === evaluationClient ? 'held out' : share(client.samples, training),
     count(client.computed),
@@ -77,17 +77,18 @@ function deviceRow(account, name, served, device, dealt, training) {
   const sum = (value) => served.reduce((total, client) => total + value(client), 0);
   const computed = sum((client) => client.computed);
   const time = sum((client) => client.computeSeconds);
-  const cuts = [...new Set(served.map((client) => dealt.get(client.name).cut))].sort();
+  const distinct = (value) => [...new Set(served.map((client) => value(dealt.get(client.name))))].sort();
   return [
     name,
     device ? state(device) : { text: 'unknown', badge: 'plain' },
     device ? heard(device) : '–',
     count(served.length),
-    cuts.join(', '),
+    distinct((client) => client.cut).join(', '),
     share(sum(trained), training),
     time > 0 ? `${figure(computed / time)} samples/s` : '–',
     lag(account, served),
     count(sum((client) => client.refused)),
+    distinct((client) => client.cut_reason).join(' '),
   ];
 }
 
