@@ -20,7 +20,6 @@ internal sealed class CheckpointFile
     private const string Format = "splitfrozen-checkpoint-1";
     private const string Samples = "applied_samples";
     private const int MaximumHeaderBytes = 16 << 20;
-    private static readonly string[] _kinds = ["value.", "first_moment.", "second_moment."];
     private readonly string _path;
     private readonly SafetensorsHeader _header;
     private readonly byte[] _data;
@@ -60,11 +59,9 @@ internal sealed class CheckpointFile
     {
         var writer = new SafetensorsWriter();
         var tensors = new List<(string Name, ReadOnlyMemory<byte> Bytes)>();
-        foreach (var parameter in state.Parameters)
+        foreach (var (name, tensor) in state.Parameters.SelectMany(parameter => parameter.Tensors()))
         {
-            Add(_kinds[0] + parameter.Name, parameter.Value);
-            Add(_kinds[1] + parameter.Name, parameter.FirstMoment);
-            Add(_kinds[2] + parameter.Name, parameter.SecondMoment);
+            Add(name, tensor);
         }
 
         var samples = new byte[position.AppliedSamples.Count * sizeof(long)];
@@ -117,13 +114,7 @@ internal sealed class CheckpointFile
     /// <summary>Overwrites a state of the same parameters; checks that every tensor is there, and fits, before the first is copied.</summary>
     public void LoadInto(TrainingState state)
     {
-        var copies = new List<(TensorEntry Entry, Tensor Target)>();
-        foreach (var parameter in state.Parameters)
-        {
-            Tensor[] targets = [parameter.Value, parameter.FirstMoment, parameter.SecondMoment];
-            copies.AddRange(targets.Select((target, kind) => (Expect(_kinds[kind] + parameter.Name, target), target)));
-        }
-
+        var copies = state.Parameters.SelectMany(parameter => parameter.Tensors()).Select(named => (Entry: Expect(named.Name, named.Tensor), Target: named.Tensor)).ToList();
         if (copies.Count + 1 != _header.Entries.Count)
         {
             throw Damaged($"has {_header.Entries.Count} tensors, this run needs {copies.Count + 1}; it was made for other parameters.");

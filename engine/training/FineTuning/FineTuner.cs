@@ -69,7 +69,7 @@ public sealed class FineTuner : IDisposable
         {
             using var batch = MicroBatch.Prepare(_model, part);
             using var pass = Forward(batch, step, index);
-            var share = total == 0 ? 0.0 : (double)batch.CountedLabels / total;
+            var share = MicroBatch.Share(batch.CountedLabels, total);
             Backward(pass, share, index++);
             hiddenGradients?.Add(HiddenGradient(pass, batch));
             loss += batch.CountedLabels == 0 ? 0.0 : pass.Loss * share;

@@ -28,6 +28,9 @@ internal sealed class MicroBatch : IDisposable
 
     public static int Count(IEnumerable<TrainingSample> samples) => samples.Sum(sample => Count(sample.Labels));
 
+    /// <summary>The share of some counted labels in the mean loss over all of a step's; 0 where none counts.</summary>
+    public static double Share(int counted, int total) => total == 0 ? 0.0 : (double)counted / total;
+
     /// <summary>Checks samples before anything is computed.</summary>
     /// <exception cref="ArgumentException">There is none, or one has more or fewer labels than it must.</exception>
     public static void Check(IReadOnlyList<TrainingSample> samples, bool labelsPerToken)

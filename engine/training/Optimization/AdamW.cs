@@ -200,6 +200,23 @@ public sealed record TrainableTensor(string Name, Tensor Value);
 /// <param name="SecondMoment">Running mean of the squared gradient, in the value's shape.</param>
 public sealed record ParameterState(string Name, Tensor Value, Tensor FirstMoment, Tensor SecondMoment) : IDisposable
 {
+    private const string ValuePrefix = "value.";
+    private const string FirstMomentPrefix = "first_moment.";
+    private const string SecondMomentPrefix = "second_moment.";
+
+    /// <summary>A state of the tensors that files and messages hold under the names of <see cref="Tensors"/>.</summary>
+    /// <param name="name">The parameter's name.</param>
+    /// <param name="take">Gives the tensor of a name, which is taken over.</param>
+    public static ParameterState Of(string name, Func<string, Tensor> take)
+    {
+        ArgumentNullException.ThrowIfNull(take);
+        return new ParameterState(name, take(ValuePrefix + name), take(FirstMomentPrefix + name), take(SecondMomentPrefix + name));
+    }
+
+    /// <summary>The three tensors under the names that they have in files and messages.</summary>
+    public IReadOnlyList<(string Name, Tensor Tensor)> Tensors() =>
+        [(ValuePrefix + Name, Value), (FirstMomentPrefix + Name, FirstMoment), (SecondMomentPrefix + Name, SecondMoment)];
+
     /// <summary>Frees the views; the optimiser keeps the memory.</summary>
     public void Dispose()
     {

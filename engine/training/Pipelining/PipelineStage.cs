@@ -112,7 +112,7 @@ public sealed class PipelineStage : IStageWork, IDisposable
         var flight = _flights[microBatch];
         if (_behind is null)
         {
-            flight.Pass!.BackwardInput(Share(flight.Pass.CountedLabels, _step!), flight.Deferred);
+            flight.Pass!.BackwardInput(MicroBatch.Share(flight.Pass.CountedLabels, _step!.CountedLabels), flight.Deferred);
         }
         else if (flight.Gradient is { } gradient)
         {
@@ -178,9 +178,6 @@ public sealed class PipelineStage : IStageWork, IDisposable
         _flights.Clear();
         Optimizer.Dispose();
     }
-
-    /// <summary>The share of a micro-batch in the step's loss.</summary>
-    internal static double Share(int countedLabels, PipelineStep step) => step.CountedLabels == 0 ? 0.0 : (double)countedLabels / step.CountedLabels;
 
     private Activity? Span(string name, int microBatch, long tokens = -1) => TrainingSpans.Pass(name, _step!.MicroBatches[microBatch].Index, tokens, _stage);
 

@@ -20,7 +20,14 @@ public sealed record MicroBatchOutline(int Index, int[] Lengths, int[] Labels)
 /// <param name="CountedLabels">Labels of the whole step that count, those of other replicas included.</param>
 /// <param name="Samples">The samples of each micro-batch, for the first stage; null for the others.</param>
 public sealed record PipelineStep(
-    int Step, bool Trains, IReadOnlyList<MicroBatchOutline> MicroBatches, int CountedLabels, IReadOnlyList<TrainingSample[]>? Samples);
+    int Step, bool Trains, IReadOnlyList<MicroBatchOutline> MicroBatches, int CountedLabels, IReadOnlyList<TrainingSample[]>? Samples)
+{
+    /// <summary>The schedule of the step, with sends and receives: every stage makes the same one.</summary>
+    /// <param name="kind">How the stages take turns where the step trains.</param>
+    /// <param name="stages">Stages of the pipeline.</param>
+    public PipelineSchedule Schedule(PipelineScheduleKind kind, int stages) => CommunicationPass.Insert(
+        Trains ? PipelineSchedule.Create(new ScheduleRequest(kind, stages, MicroBatches.Count)) : PipelineSchedule.ForwardOnly(stages, MicroBatches.Count));
+}
 
 /// <summary>What a stage has to tell of its part of a step.</summary>
 /// <param name="Heads">The head's results by micro-batch; empty for a stage without a head.</param>

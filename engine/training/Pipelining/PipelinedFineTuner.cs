@@ -50,7 +50,7 @@ public sealed class PipelinedFineTuner
         var (loss, correct) = (0.0, 0L);
         foreach (var head in reports.SelectMany(replica => replica[^1].Heads))
         {
-            loss += head.CountedLabels == 0 ? 0.0 : head.Loss * PipelineStage.Share(head.CountedLabels, parts[0]);
+            loss += head.CountedLabels == 0 ? 0.0 : head.Loss * MicroBatch.Share(head.CountedLabels, parts[0].CountedLabels);
             correct += head.CorrectPredictions;
         }
 
@@ -100,7 +100,7 @@ public sealed class PipelinedFineTuner
     private async Task<StageReport[][]> ComputeAsync(PipelineStep[] parts, CancellationToken cancellationToken)
     {
         using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var schedules = Array.ConvertAll(parts, Schedule);
+        var schedules = Array.ConvertAll(parts, part => part.Schedule(_kind, _replicas[0].Count));
         var tasks = parts.Select((part, replica) => _replicas[replica].Select(stage => ComputeAsync(stage, part, schedules[replica], abandon)).ToArray()).ToArray();
         try
         {
@@ -134,13 +134,6 @@ public sealed class PipelinedFineTuner
             await abandon.CancelAsync().ConfigureAwait(false);
             throw;
         }
-    }
-
-    private PipelineSchedule Schedule(PipelineStep part)
-    {
-        var (stages, microBatches) = (_replicas[0].Count, part.MicroBatches.Count);
-        return CommunicationPass.Insert(
-            part.Trains ? PipelineSchedule.Create(new ScheduleRequest(_kind, stages, microBatches)) : PipelineSchedule.ForwardOnly(stages, microBatches));
     }
 
     /// <summary>The squares of the step's gradients by stage. With several replicas their gradients become the sum of all first.</summary>

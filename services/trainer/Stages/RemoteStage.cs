@@ -77,7 +77,9 @@ internal sealed class RemoteStage(Func<Func<int, StageMessage>, Task<StageMessag
         {
             case StageMessageKind.Compute:
                 var compute = command.Read<ComputeCommand>();
-                answer(StageMessage.Of(StageMessageKind.Answer, number, await stage.ComputeAsync(compute.ToStep(command), compute.ToSchedule(stages), cancellationToken).ConfigureAwait(false)));
+                var step = compute.ToStep(command);
+                answer(StageMessage.Of(
+                    StageMessageKind.Answer, number, await stage.ComputeAsync(step, step.Schedule(compute.Schedule, stages), cancellationToken).ConfigureAwait(false)));
                 break;
             case StageMessageKind.ReadGradients:
                 using (var gradients = await stage.ReadGradientsAsync().ConfigureAwait(false))

@@ -15,7 +15,7 @@ internal sealed record SampleOutline(long Id, int Cut, int[] Labels);
 /// <param name="Trains">Whether it trains.</param>
 /// <param name="MicroBatches">Its micro-batches.</param>
 /// <param name="CountedLabels">Labels of the whole step that count.</param>
-/// <param name="Schedule">What the schedule is made for; every stage makes the same one.</param>
+/// <param name="Schedule">How the stages take turns; every stage makes the same schedule of it.</param>
 /// <param name="Samples">Samples by micro-batch for a first stage; else null.</param>
 internal sealed record ComputeCommand(
     int Step, bool Trains, IReadOnlyList<MicroBatchOutline> MicroBatches, int CountedLabels, PipelineScheduleKind Schedule, SampleOutline[][]? Samples)
@@ -49,11 +49,6 @@ internal sealed record ComputeCommand(
                 sample.Labels)).ToArray()).ToArray());
     }
 
-    /// <summary>The schedule that all stages follow.</summary>
-    /// <param name="stages">Stages of the pipeline.</param>
-    public PipelineSchedule ToSchedule(int stages) => CommunicationPass.Insert(
-        Trains ? PipelineSchedule.Create(new ScheduleRequest(Schedule, stages, MicroBatches.Count)) : PipelineSchedule.ForwardOnly(stages, MicroBatches.Count));
-
     private static string Name(int microBatch, int sample) => $"{microBatch}.{sample}";
 }
 
@@ -63,18 +58,11 @@ internal sealed record UpdateCommand(double Scale, double LearningRate);
 /// <summary>Parameters and moments as messages.</summary>
 internal static class StateMessage
 {
-    private const string Value = "value.";
-    private const string FirstMoment = "first_moment.";
-    private const string SecondMoment = "second_moment.";
-
     /// <summary>A message with a state; its tensors stay the state's.</summary>
     public static StageMessage Of(StageMessageKind kind, int number, TrainingState state) =>
         StageMessage.Of(kind, number, new Outline([.. state.Parameters.Select(parameter => parameter.Name)], state.StepsTaken)) with
         {
-            Tensors = [.. state.Parameters.SelectMany(parameter => new (string, Tensor)[]
-            {
-                (Value + parameter.Name, parameter.Value), (FirstMoment + parameter.Name, parameter.FirstMoment), (SecondMoment + parameter.Name, parameter.SecondMoment),
-            })],
+            Tensors = [.. state.Parameters.SelectMany(parameter => parameter.Tensors())],
         };
 
     /// <summary>The state of a message; the caller owns its tensors.</summary>
@@ -82,7 +70,7 @@ internal static class StateMessage
     {
         var outline = message.Read<Outline>();
         return new TrainingState(
-            Array.ConvertAll(outline.Parameters, name => new ParameterState(name, Take(Value + name), Take(FirstMoment + name), Take(SecondMoment + name))), outline.StepsTaken);
+            Array.ConvertAll(outline.Parameters, name => ParameterState.Of(name, Take)), outline.StepsTaken);
 
         Tensor Take(string name) => message.Take(name) ?? throw new TrainerException($"A message between stages lacks the tensor '{name}'.");
     }
