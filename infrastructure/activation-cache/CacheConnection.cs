@@ -1,3 +1,4 @@
+using SplitFrozen.Contracts.Security;
 using StackExchange.Redis;
 
 namespace SplitFrozen.ActivationCache;
@@ -20,14 +21,25 @@ public sealed class CacheConnection : IAsyncDisposable
     /// <summary>For small values.</summary>
     internal ConnectionMultiplexer State { get; }
 
-    /// <summary>Connects to the server at <paramref name="connectionString"/>, in the form of StackExchange.Redis.</summary>
+    /// <summary>Connects to a server, and over TLS believes the authorities of this machine.</summary>
+    /// <param name="connectionString">Its address, in the form of StackExchange.Redis; with <c>ssl=true</c> over TLS.</param>
+    /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="CacheException">Nobody answers there.</exception>
-    public static async Task<CacheConnection> ConnectAsync(string connectionString, CancellationToken cancellationToken)
+    public static Task<CacheConnection> ConnectAsync(string connectionString, CancellationToken cancellationToken) =>
+        ConnectAsync(connectionString, CertificateTrust.OfMachine, cancellationToken);
+
+    /// <summary>Connects to a server.</summary>
+    /// <param name="connectionString">Its address, in the form of StackExchange.Redis; with <c>ssl=true</c> over TLS.</param>
+    /// <param name="trust">Whom a connection over TLS believes.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="CacheException">Nobody answers there.</exception>
+    public static async Task<CacheConnection> ConnectAsync(string connectionString, CertificateTrust trust, CancellationToken cancellationToken)
     {
-        var blobs = await OpenAsync(connectionString, allowAdmin: false, cancellationToken).ConfigureAwait(false);
+        ArgumentNullException.ThrowIfNull(trust);
+        var blobs = await OpenAsync(connectionString, trust, allowAdmin: false, cancellationToken).ConfigureAwait(false);
         try
         {
-            return new CacheConnection(blobs, await OpenAsync(connectionString, allowAdmin: false, cancellationToken).ConfigureAwait(false));
+            return new CacheConnection(blobs, await OpenAsync(connectionString, trust, allowAdmin: false, cancellationToken).ConfigureAwait(false));
         }
         catch
         {
@@ -43,10 +55,11 @@ public sealed class CacheConnection : IAsyncDisposable
         await State.DisposeAsync().ConfigureAwait(false);
     }
 
-    internal static async Task<ConnectionMultiplexer> OpenAsync(string connectionString, bool allowAdmin, CancellationToken cancellationToken)
+    internal static async Task<ConnectionMultiplexer> OpenAsync(string connectionString, CertificateTrust trust, bool allowAdmin, CancellationToken cancellationToken)
     {
         var options = ConfigurationOptions.Parse(connectionString);
         options.AllowAdmin = allowAdmin;
+        options.CertificateValidation += trust.Believes;
         options.AsyncTimeout = options.SyncTimeout = 60_000;
 
         // A server that was away is asked every second: the library's own policy waits longer after every failure, up to a minute.

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Garnet;
 using Garnet.server;
+using SplitFrozen.Contracts.Security;
 using StackExchange.Redis;
 using Tsavorite.core;
 
@@ -51,7 +52,7 @@ public sealed class EmbeddedCacheServer : IAsyncDisposable
         try
         {
             (server, var connectionString) = Listen(options);
-            control = await CacheConnection.OpenAsync(connectionString, allowAdmin: true, cancellationToken).ConfigureAwait(false);
+            control = await CacheConnection.OpenAsync(connectionString, CertificateTrust.OfMachine, allowAdmin: true, cancellationToken).ConfigureAwait(false);
             var started = new EmbeddedCacheServer(options, folderLock, server, control, connectionString);
             await started.CheckRecoveredAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
             return started;

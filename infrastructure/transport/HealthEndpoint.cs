@@ -15,6 +15,19 @@ internal sealed class HealthEndpoint(int port, HealthCheckService checks) : IHos
 {
     private WebApplication? _web;
 
+    /// <summary>Adds the endpoint to a host, where a port is set.</summary>
+    /// <param name="services">The host's services.</param>
+    /// <param name="options">The port.</param>
+    /// <param name="add">Adds what decides whether the process is ready.</param>
+    public static void Add(IServiceCollection services, HealthOptions options, Action<IHealthChecksBuilder> add)
+    {
+        if (options.Port != 0)
+        {
+            add(services.AddHealthChecks());
+            services.AddHostedService(provider => new HealthEndpoint(options.Port, provider.GetRequiredService<HealthCheckService>()));
+        }
+    }
+
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());

@@ -3,12 +3,13 @@ using System.IO.Hashing;
 using System.Text;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using SplitFrozen.ActivationCache;
+using SplitFrozen.Contracts.Security;
 using SplitFrozen.Messaging;
 using SplitFrozen.Messaging.ControlBus;
+using SplitFrozen.Messaging.Devices;
 using SplitFrozen.Messaging.RabbitMq;
 using SplitFrozen.ServiceDefaults;
 using StackExchange.Redis;
@@ -37,34 +38,44 @@ public sealed class ServiceTransport : IAsyncDisposable
     /// <param name="process">Names the process in queue names, for example <c>trainer</c>.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="ValidationException">A setting is missing or out of range.</exception>
+    /// <exception cref="FormatException">The certificates of the authority cannot be read.</exception>
     public static async Task<ServiceTransport> OpenAsync(IHostApplicationBuilder builder, string process, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(builder);
         var options = builder.Configuration.GetSection(TransportOptions.Section).Get<TransportOptions>() ?? new TransportOptions();
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
-        var health = builder.Configuration.GetSection(HealthOptions.Section).Get<HealthOptions>() ?? new HealthOptions();
-        Validator.ValidateObject(health, new ValidationContext(health), validateAllProperties: true);
+        var health = HealthOptions.Read(builder.Configuration);
+        var trust = CertificateTrust.OfFile(options.CertificateAuthority);
         var loggers = builder.CreateEarlyLoggers();
         var time = TimeProvider.System;
         var jitter = XxHash3.HashToUInt64(Encoding.UTF8.GetBytes($"{process}/{Environment.MachineName}/{Environment.ProcessId}"));
         var patience = Backoff.OnFailure(exception => exception is CacheException or RedisException or TimeoutException || RabbitMqFailures.IsPassing(exception), time, jitter);
         var connection = await patience.ExecuteAsync(
-            async token => await CacheConnection.ConnectAsync(options.Redis, token).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+            async token => await CacheConnection.ConnectAsync(options.Redis, trust, token).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
         var cache = new RedisActivationCache(connection, options.CacheBytes);
         var data = new RabbitMqDataPlane(
-            new RabbitMqOptions { ConnectionString = options.Broker, QueueKind = options.QueueKind, MaximumQueueBytes = options.QueueBytes },
+            new RabbitMqOptions { ConnectionString = options.Broker, Trust = trust, QueueKind = options.QueueKind, MaximumQueueBytes = options.QueueBytes },
             new RabbitMqResilience(
                 Backoff.OnFailure(RabbitMqFailures.IsPassing, time, jitter), Backoff.While<PublishOutcome>(outcome => outcome == PublishOutcome.QueueFull, time, jitter)),
             time);
         var control = await patience.ExecuteAsync(
             async token => await MassTransitControlPlane.StartAsync(
-                new ControlBusOptions { ConnectionString = options.Broker, ProcessName = process }, loggers, time, token).ConfigureAwait(false),
+                new ControlBusOptions { ConnectionString = options.Broker, Trust = trust, ProcessName = process }, loggers, time, token).ConfigureAwait(false),
             cancellationToken).ConfigureAwait(false);
         var transport = new ServiceTransport(
             loggers, control, data, connection, cache, new ResilientCache(cache, new RedisRunLedger(connection), patience));
         transport.Register(builder.Services, options);
-        transport.AddHealth(builder.Services, health);
+        HealthEndpoint.Add(builder.Services, health, checks => checks.AddCheck("transport", new TransportHealthCheck(control, cache)));
         return transport;
+    }
+
+    /// <summary>Lets enrolled devices take part: the process relays what they say to the services.</summary>
+    /// <param name="builder">The host of the coordinator.</param>
+    public void AddDeviceGateway(IHostApplicationBuilder builder)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        builder.Services.AddHostedService(provider => new DeviceGatewayService(
+            _data.OpenGateway(provider.GetRequiredService<ILogger<DeviceGateway>>()), provider.GetRequiredService<IControlPlane>()));
     }
 
     /// <inheritdoc/>
@@ -75,15 +86,6 @@ public sealed class ServiceTransport : IAsyncDisposable
         _cache.Dispose();
         await _connection.DisposeAsync().ConfigureAwait(false);
         _loggers.Dispose();
-    }
-
-    private void AddHealth(IServiceCollection services, HealthOptions options)
-    {
-        if (options.Port != 0)
-        {
-            services.AddHealthChecks().AddCheck("transport", new TransportHealthCheck(_control, _cache));
-            services.AddHostedService(provider => new HealthEndpoint(options.Port, provider.GetRequiredService<HealthCheckService>()));
-        }
     }
 
     // Instances: the container does not dispose what it did not make.

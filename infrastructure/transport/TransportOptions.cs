@@ -4,7 +4,7 @@ using SplitFrozen.Messaging.RabbitMq;
 namespace SplitFrozen.Transport;
 
 /// <summary>Where broker and cache are, from the configuration section <c>Transport</c> (environment: <c>Transport__Broker</c>, …).</summary>
-public sealed record TransportOptions
+public sealed record TransportOptions : IValidatableObject
 {
     /// <summary>Name of the configuration section.</summary>
     public const string Section = "Transport";
@@ -17,6 +17,12 @@ public sealed record TransportOptions
     [Required(ErrorMessage = "Transport__Redis is not set; for example host:6379")]
     public string Redis { get; init; } = "";
 
+    /// <summary>File of the certificates, in PEM, that broker and cache are checked against over TLS; not set for the authorities of this machine.</summary>
+    public string? CertificateAuthority { get; init; }
+
+    /// <summary>Refuses an address of broker or cache that is not over TLS.</summary>
+    public bool RequireTls { get; init; }
+
     /// <summary>Kind of the data queues: <c>Quorum</c> survives the loss of a broker node, <c>Classic</c> needs one node only.</summary>
     public QueueKind QueueKind { get; init; } = QueueKind.Quorum;
 
@@ -27,4 +33,21 @@ public sealed record TransportOptions
     /// <summary>Most bytes of cached activations, over all runs.</summary>
     [Range(1L << 20, long.MaxValue)]
     public long CacheBytes { get; init; } = 8L << 30;
+
+    /// <summary>Without the passwords in the addresses.</summary>
+    public override string ToString() => $"{nameof(TransportOptions)} {{ QueueKind = {QueueKind}, RequireTls = {RequireTls} }}";
+
+    /// <inheritdoc/>
+    public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
+    {
+        if (RequireTls && !Broker.StartsWith("amqps://", StringComparison.OrdinalIgnoreCase))
+        {
+            yield return new ValidationResult("Transport__RequireTls is set, and Transport__Broker is not over TLS: it begins with amqps://, at the broker's TLS port.", [nameof(Broker)]);
+        }
+
+        if (RequireTls && !Redis.Split(',').Any(part => part.Trim().Equals("ssl=true", StringComparison.OrdinalIgnoreCase)))
+        {
+            yield return new ValidationResult("Transport__RequireTls is set, and Transport__Redis is not over TLS: it has ssl=true, and names Redis' TLS port.", [nameof(Redis)]);
+        }
+    }
 }

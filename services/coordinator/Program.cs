@@ -5,6 +5,7 @@ using SplitFrozen.Transport;
 var builder = WebApplication.CreateBuilder(HostExtensions.WithFixedSettings(args));
 builder.AddServiceDefaults("splitfrozen-coordinator");
 await using var transport = await ServiceTransport.OpenAsync(builder, "coordinator").ConfigureAwait(false);
+transport.AddDeviceGateway(builder);
 builder.AddCoordinator();
 
 var app = builder.Build();

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.RegularExpressions;
+using SplitFrozen.Contracts.Security;
 
 namespace SplitFrozen.Messaging.ControlBus;
 
@@ -8,6 +9,9 @@ public sealed partial record ControlBusOptions
 {
     /// <summary>The broker: <c>amqp://user:password@host:port/virtual-host</c>, or <c>amqps</c> for TLS.</summary>
     public required string ConnectionString { get; init; }
+
+    /// <summary>Whom a connection over TLS believes.</summary>
+    public CertificateTrust Trust { get; init; } = CertificateTrust.OfMachine;
 
     /// <summary>Who this is, for example <c>trainer</c>; part of its queues' names. Lower-case letters, digits and '-'.</summary>
     public required string ProcessName { get; init; }

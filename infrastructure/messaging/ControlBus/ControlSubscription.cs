@@ -100,7 +100,7 @@ internal sealed class ControlSubscription : IDisposable
         where TMessage : class
     {
         endpoint.ConfigureConsumeTopology = false;
-        if (!ControlTopology.IsAddressed<TMessage>())
+        if (!ControlTopology.IsAddressed(typeof(TMessage)))
         {
             endpoint.Bind<TMessage>(ControlTopology.Route<TMessage>);
             return;

@@ -1,5 +1,6 @@
 using MassTransit;
 using MassTransit.Configuration;
+using MassTransit.RabbitMqTransport;
 using RabbitMQ.Client;
 using SplitFrozen.Contracts.Messages;
 
@@ -8,6 +9,8 @@ namespace SplitFrozen.Messaging.ControlBus;
 /// <summary>What the control plane declares at the broker, beside the queues of its subscriptions.</summary>
 internal static class ControlTopology
 {
+    private static readonly RabbitMqMessageNameFormatter s_names = new();
+
     /// <summary>Sets how messages are routed, and where those go that nobody could handle.</summary>
     public static void Configure(IRabbitMqBusFactoryConfigurator bus, ControlBusOptions options)
     {
@@ -37,13 +40,19 @@ internal static class ControlTopology
     public static void Route<T>(IRabbitMqExchangeConfigurator exchange)
         where T : class
     {
-        exchange.ExchangeType = IsAddressed<T>() ? ExchangeType.Direct : ExchangeType.Fanout;
+        exchange.ExchangeType = ExchangeKind(typeof(T));
         exchange.Durable = true;
         exchange.AutoDelete = false;
     }
 
     /// <summary>True for messages that go to one address.</summary>
-    public static bool IsAddressed<T>() => typeof(T).IsAssignableTo(typeof(IAddressedMessage));
+    public static bool IsAddressed(Type message) => message.IsAssignableTo(typeof(IAddressedMessage));
+
+    /// <summary>Kind of the exchange of a message.</summary>
+    public static string ExchangeKind(Type message) => IsAddressed(message) ? ExchangeType.Direct : ExchangeType.Fanout;
+
+    /// <summary>Name of the exchange of a message.</summary>
+    public static string ExchangeName(Type message) => s_names.GetMessageName(message);
 
     private sealed class OneName(string name) : IErrorQueueNameFormatter, IDeadLetterQueueNameFormatter
     {

@@ -72,6 +72,14 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
             {
                 host.ConnectionName($"{options.ProcessName} (control)");
                 host.Heartbeat(options.Heartbeat);
+                if (broker.Scheme == "amqps")
+                {
+                    host.UseSsl(tls =>
+                    {
+                        tls.ServerName = broker.Host;
+                        tls.CertificateValidationCallback = options.Trust.Believes;
+                    });
+                }
 
                 // A dead connection must be found by its heartbeat, from which the library recovers, before an operation on it gives up by
                 // itself: that reaches the library as a cancellation, and it takes an endpoint which was just connecting for stopped.

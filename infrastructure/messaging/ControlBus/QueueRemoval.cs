@@ -22,6 +22,7 @@ internal sealed class QueueRemoval(ControlBusOptions options) : IAsyncDisposable
                     ClientProvidedName = $"{options.ProcessName} (ends subscriptions)",
                     AutomaticRecoveryEnabled = false,
                 };
+                factory.Ssl.CertificateValidationCallback = options.Trust.Believes;
                 var old = _connection;
                 _connection = await factory.CreateConnectionAsync(cancellationToken).ConfigureAwait(false);
                 if (old is not null)

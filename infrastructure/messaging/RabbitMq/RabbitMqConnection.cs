@@ -12,18 +12,26 @@ internal sealed class RabbitMqConnection(ConnectionFactory factory, string name)
     private IConnection? _connection;
     private bool _disposed;
 
-    public static ConnectionFactory Factory(RabbitMqOptions options) => new()
-    {
-        Uri = new Uri(options.ConnectionString),
-        AutomaticRecoveryEnabled = false,
-        TopologyRecoveryEnabled = false,
-        RequestedHeartbeat = options.Heartbeat,
-        RequestedConnectionTimeout = TimeSpan.FromSeconds(10),
+    /// <summary>Whether it stands at present.</summary>
+    public bool IsOpen => _connection is { IsOpen: true };
 
-        // The broker's own limit decides. A smaller one here would close the connection at each delivery of an oversized
-        // message, which then comes again for ever; so it is taken and refused as a message.
-        MaxInboundMessageBodySize = 512u << 20,
-    };
+    public static ConnectionFactory Factory(RabbitMqOptions options)
+    {
+        var factory = new ConnectionFactory
+        {
+            Uri = new Uri(options.ConnectionString),
+            AutomaticRecoveryEnabled = false,
+            TopologyRecoveryEnabled = false,
+            RequestedHeartbeat = options.Heartbeat,
+            RequestedConnectionTimeout = TimeSpan.FromSeconds(10),
+
+            // The broker's own limit decides. A smaller one here would close the connection at each delivery of an oversized
+            // message, which then comes again for ever; so it is taken and refused as a message.
+            MaxInboundMessageBodySize = 512u << 20,
+        };
+        factory.Ssl.CertificateValidationCallback = options.Trust.Believes;
+        return factory;
+    }
 
     /// <summary>Opens a channel, and the connection first where that is needed.</summary>
     public async Task<IChannel> OpenChannelAsync(CreateChannelOptions? options, CancellationToken cancellationToken)

@@ -1,7 +1,9 @@
 using System.ComponentModel.DataAnnotations;
 using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
 using Polly;
 using SplitFrozen.Contracts.Messages;
+using SplitFrozen.Messaging.Devices;
 using SplitFrozen.Messaging.Telemetry;
 
 namespace SplitFrozen.Messaging.RabbitMq;
@@ -17,6 +19,8 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
     private readonly RabbitMqResilience _resilience;
     private readonly RabbitMqTopology _topology;
     private readonly MessageInspector _inspector;
+    private readonly TimeProvider _time;
+    private readonly string _user;
     private readonly RabbitMqConnection _publishing;
     private readonly RabbitMqConnection _consuming;
     private readonly ConfirmingPublisher _publisher;
@@ -35,6 +39,8 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
         _options = options;
         _resilience = resilience;
         _topology = new RabbitMqTopology(options);
+        _time = time;
+        _user = factory.UserName;
         _inspector = new MessageInspector(options, factory.UserName);
         _publishing = new RabbitMqConnection(factory, "splitfrozen publisher");
         _consuming = new RabbitMqConnection(factory, "splitfrozen consumer");
@@ -52,6 +58,16 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
     /// <summary>The refused messages.</summary>
     public RabbitMqDeadLetters DeadLetters => _deadLetters;
 
+    /// <summary>The control plane of an enrolled device, over this connection.</summary>
+    /// <param name="device">Its name, which is that of its login.</param>
+    /// <param name="logger">Log.</param>
+    public DeviceLink LinkDevice(string device, ILogger<DeviceLink> logger) => new(
+        device, _consuming, new ConfirmingPublisher(_publishing, _user, _options.PublishWindow, _resilience.OnFailure, _time), _resilience, logger);
+
+    /// <summary>Where enrolled devices meet the services.</summary>
+    /// <param name="logger">Log.</param>
+    public DeviceGateway OpenGateway(ILogger<DeviceGateway> logger) => new(_consuming, _deadLetters, _options, _resilience, _time, logger);
+
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The body is larger than the whole queue or than the largest body.</exception>
     public Task<PublishOutcome> PublishAsync(string runId, string clientId, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
@@ -67,7 +83,7 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
             RabbitMqTopology.ActivationExchange,
             RabbitMqTopology.ActivationKey(runId, clientId),
             MessageQueue.Activations(MessageQueue.RabbitMq, runId, clientId),
-            (channel, token) => _topology.DeclareActivationsAsync(channel, runId, clientId, token));
+            (channel, token) => _options.Declares ? _topology.DeclareActivationsAsync(channel, runId, clientId, token) : Task.CompletedTask);
         return _publisher.PublishAsync(address, "application/vnd.safetensors", Headers.None, body, cancellationToken);
     }
 

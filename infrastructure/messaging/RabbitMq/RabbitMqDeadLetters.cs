@@ -99,6 +99,7 @@ internal static class Headers
     public const string Reason = "splitfrozen-reason";
     public const string Run = "splitfrozen-run";
     public const string Client = "splitfrozen-client";
+    public const string Message = "splitfrozen-message";
     public const string Transfer = "splitfrozen-transfer";
     public const string Frame = "splitfrozen-frame";
     public const string Frames = "splitfrozen-frames";

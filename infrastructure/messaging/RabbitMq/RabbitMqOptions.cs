@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using SplitFrozen.Contracts.Security;
 
 namespace SplitFrozen.Messaging.RabbitMq;
 
@@ -21,6 +22,12 @@ public sealed record RabbitMqOptions : IValidatableObject
     /// <summary>Address with user, password and virtual host, for example <c>amqp://user:secret@host:5672/vhost</c>; <c>amqps</c> for TLS.</summary>
     [Required]
     public required string ConnectionString { get; init; }
+
+    /// <summary>Whom a connection over TLS believes.</summary>
+    public CertificateTrust Trust { get; init; } = CertificateTrust.OfMachine;
+
+    /// <summary>False for a login that may not declare anything: the coordinator makes what an enrolled device publishes to.</summary>
+    public bool Declares { get; init; } = true;
 
     /// <summary>Kind of the activation and step queues.</summary>
     public QueueKind QueueKind { get; init; } = QueueKind.Quorum;
@@ -63,6 +70,10 @@ public sealed record RabbitMqOptions : IValidatableObject
     [Range(1, ushort.MaxValue)]
     public int StepPrefetch { get; init; } = 1024;
 
+    /// <summary>Most body bytes that wait for one enrolled device, and most that wait of what all of them report.</summary>
+    [Range(1L << 20, long.MaxValue)]
+    public long DeviceQueueBytes { get; init; } = 64L << 20;
+
     /// <summary>Most body bytes that wait for one stage of a pipeline of trainers; the micro-batches of one step must fit in.</summary>
     [Range(1L << 20, long.MaxValue)]
     public long StageQueueBytes { get; init; } = 1L << 30;
@@ -77,6 +88,9 @@ public sealed record RabbitMqOptions : IValidatableObject
     /// <summary>Silence after which both sides take the connection for lost.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan Heartbeat { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Without the password, which must not reach a log.</summary>
+    public override string ToString() => $"{nameof(RabbitMqOptions)} {{ QueueKind = {QueueKind} }}";
 
     /// <inheritdoc/>
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)

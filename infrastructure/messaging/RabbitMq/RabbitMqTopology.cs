@@ -9,7 +9,10 @@ namespace SplitFrozen.Messaging.RabbitMq;
 /// </summary>
 public sealed class RabbitMqTopology(RabbitMqOptions options)
 {
-    /// <summary>Direct exchange of the activation messages; routing key <c>{run}.{client}</c>.</summary>
+    /// <summary>
+    /// Topic exchange of the activation messages; routing key <c>{run}.{client}</c>. A topic exchange, though no pattern is ever bound, because
+    /// only there can the broker hold a device to keys of its own.
+    /// </summary>
     public const string ActivationExchange = "splitfrozen.activations";
 
     /// <summary>Direct exchange of the step messages; routing key <c>{run}</c>.</summary>
@@ -53,7 +56,7 @@ public sealed class RabbitMqTopology(RabbitMqOptions options)
     {
         var queue = ActivationQueue(runId, clientId);
         await DeclareDeadLettersAsync(channel, cancellationToken).ConfigureAwait(false);
-        await channel.ExchangeDeclareAsync(ActivationExchange, ExchangeType.Direct, durable: true, cancellationToken: cancellationToken).ConfigureAwait(false);
+        await channel.ExchangeDeclareAsync(ActivationExchange, ExchangeType.Topic, durable: true, cancellationToken: cancellationToken).ConfigureAwait(false);
         await DeclareAsync(channel, queue, Bounded(options.MaximumQueueMessages, options.MaximumQueueBytes), cancellationToken).ConfigureAwait(false);
         await channel.QueueBindAsync(queue, ActivationExchange, ActivationKey(runId, clientId), cancellationToken: cancellationToken).ConfigureAwait(false);
     }
@@ -121,7 +124,9 @@ public sealed class RabbitMqTopology(RabbitMqOptions options)
         return arguments;
     }
 
-    private static async Task DeclareAsync(IChannel channel, string queue, Dictionary<string, object?> arguments, CancellationToken cancellationToken)
+    /// <summary>Declares a durable queue.</summary>
+    /// <exception cref="InvalidOperationException">It exists with other settings.</exception>
+    internal static async Task DeclareAsync(IChannel channel, string queue, Dictionary<string, object?> arguments, CancellationToken cancellationToken)
     {
         try
         {

@@ -1,3 +1,4 @@
+using SplitFrozen.Messaging.Devices;
 using SplitFrozen.Messaging.RabbitMq;
 
 namespace SplitFrozen.Messaging.Telemetry;
@@ -37,6 +38,12 @@ public sealed record MessageQueue(string System, string Template, string Name, s
 
     /// <summary>Whether its messages have spans.</summary>
     internal bool HasSpans { get; private init; } = true;
+
+    /// <summary>What enrolled devices say, and what one of them is told: like the other control messages, they have no spans of the data plane.</summary>
+    internal static MessageQueue Reports { get; } = new(RabbitMq, DeviceTopology.Reports, DeviceTopology.Reports, "", ClientId: null) { HasSpans = false };
+
+    internal static MessageQueue Orders(string device) =>
+        new(RabbitMq, "splitfrozen.devices.{device}", DeviceTopology.Queue(device), "", ClientId: null) { HasSpans = false };
 
     internal static MessageQueue DeadLetters { get; } = new(RabbitMq, RabbitMqTopology.DeadLetters, RabbitMqTopology.DeadLetters, "", ClientId: null);
 }
