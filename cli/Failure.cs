@@ -1,6 +1,7 @@
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Safetensors;
 using SplitFrozen.Coordinator;
+using SplitFrozen.Messaging.Devices;
 using SplitFrozen.Models;
 using SplitFrozen.Tasks;
 using SplitFrozen.Tokenizers;
@@ -46,7 +47,8 @@ internal static class Failure
     {
         OperationCanceledException when context.Interrupted.IsCancellationRequested => ExitCodes.Interrupted,
         InputException or DataException or ModelFormatException or TokenizerFormatException or SafetensorsException
-            or CheckpointException or CorpusException or PretrainException or AdapterException or CacheException => ExitCodes.BadInput,
+            or CheckpointException or CorpusException or PretrainException or AdapterException or CacheException
+            or EnrollmentException => ExitCodes.BadInput,
         RunFailedException or CoordinatorException => ExitCodes.RunFailed,
         _ => ExitCodes.Unexpected,
     };

@@ -69,6 +69,12 @@ internal static class HelpExamples
         ["watch"] = ["splitfrozen watch demo-1a2b3c4d"],
         ["runs"] = ["splitfrozen runs", "splitfrozen runs --json"],
         ["devices"] = ["splitfrozen devices"],
+        ["enroll"] =
+        [
+            "SPLITFROZEN_BROKER_ADMIN=admin:... splitfrozen device enroll pi-3 --management https://broker:15671 --broker amqps://broker:5671/ --ca ca.pem --out pi-3.kit.json",
+        ],
+        ["revoke"] = ["SPLITFROZEN_BROKER_ADMIN=admin:... splitfrozen device revoke pi-3 --management https://broker:15671 --ca ca.pem"],
+        ["list"] = ["SPLITFROZEN_BROKER_ADMIN=admin:... splitfrozen device list --management https://broker:15671 --ca ca.pem"],
         ["cancel"] = ["splitfrozen cancel demo-1a2b3c4d"],
         ["resume"] = ["splitfrozen resume demo-1a2b3c4d"],
         ["download"] = ["splitfrozen download demo-1a2b3c4d --out adapter"],

@@ -33,6 +33,7 @@ internal static class SplitFrozenCommand
             GenerateCommand.Create(context),
             LeakageCommand.Create(context),
             ScheduleCommand.Create(context),
+            DeviceCommand.Create(context),
         };
         foreach (var command in RemoteCommands.Create(context))
         {

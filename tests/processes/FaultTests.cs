@@ -78,7 +78,7 @@ public sealed class FaultTests : ClusterTests
         await cluster.Devices[0].KillAsync();
         var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token);
         var channel = await raw.ChannelAsync(Token);
-        await channel.ExchangeDeclareAsync(RawBroker.Activations, ExchangeType.Direct, durable: true, cancellationToken: Token);
+        await channel.ExchangeDeclareAsync(RawBroker.Activations, ExchangeType.Topic, durable: true, cancellationToken: Token);
         var queue = $"{RawBroker.Activations}.{run}.client-1";
         var key = $"{run}.client-1";
         await channel.QueueDeclareAsync(

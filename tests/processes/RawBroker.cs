@@ -1,5 +1,7 @@
 using RabbitMQ.Client;
 using RabbitMQ.Client.Events;
+using SplitFrozen.Contracts.Security;
+using SplitFrozen.TestServers;
 
 namespace SplitFrozen.Processes.Tests;
 
@@ -13,8 +15,27 @@ internal sealed class RawBroker : IAsyncDisposable
 
     private RawBroker(IConnection connection) => _connection = connection;
 
-    public static async Task<RawBroker> ConnectAsync(string address, CancellationToken cancellationToken) =>
-        new(await new ConnectionFactory { Uri = new Uri(address) }.CreateConnectionAsync(cancellationToken));
+    public static async Task<RawBroker> ConnectAsync(string address, CancellationToken cancellationToken, TestAuthority? authority = null)
+    {
+        var factory = new ConnectionFactory { Uri = new Uri(address), AutomaticRecoveryEnabled = false };
+        factory.Ssl.CertificateValidationCallback = (authority?.Trust ?? CertificateTrust.OfMachine).Believes;
+        return new RawBroker(await factory.CreateConnectionAsync(cancellationToken));
+    }
+
+    /// <summary>Completes when the connection has ended.</summary>
+    public Task Ended
+    {
+        get
+        {
+            var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _connection.ConnectionShutdownAsync += (_, _) =>
+            {
+                ended.TrySetResult();
+                return Task.CompletedTask;
+            };
+            return _connection.IsOpen ? ended.Task : Task.CompletedTask;
+        }
+    }
 
     /// <summary>A channel that waits for confirms: a refused publish throws.</summary>
     public Task<IChannel> ChannelAsync(CancellationToken cancellationToken) =>
@@ -38,7 +59,7 @@ internal sealed class RawBroker : IAsyncDisposable
     {
         var first = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
         var channel = await UnconfirmedChannelAsync(cancellationToken);
-        await channel.ExchangeDeclareAsync(exchange, ExchangeType.Direct, durable: true, cancellationToken: cancellationToken);
+        await channel.ExchangeDeclareAsync(exchange, exchange == Activations ? ExchangeType.Topic : ExchangeType.Direct, durable: true, cancellationToken: cancellationToken);
         var queue = (await channel.QueueDeclareAsync(cancellationToken: cancellationToken)).QueueName;
         await channel.QueueBindAsync(queue, exchange, key, cancellationToken: cancellationToken);
         var consumer = new AsyncEventingBasicConsumer(channel);
@@ -60,7 +81,7 @@ internal sealed class RawBroker : IAsyncDisposable
     public async Task DoubleAsync(string exchange, IEnumerable<string> keys, int group, Action<int> seen, CancellationToken cancellationToken)
     {
         var channel = await ChannelAsync(cancellationToken);
-        await channel.ExchangeDeclareAsync(exchange, ExchangeType.Direct, durable: true, cancellationToken: cancellationToken);
+        await channel.ExchangeDeclareAsync(exchange, exchange == Activations ? ExchangeType.Topic : ExchangeType.Direct, durable: true, cancellationToken: cancellationToken);
         var queue = (await channel.QueueDeclareAsync(cancellationToken: cancellationToken)).QueueName;
         foreach (var key in keys)
         {

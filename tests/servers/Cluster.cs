@@ -29,6 +29,9 @@ public sealed class Cluster : IAsyncDisposable
     /// <summary>The cache; it keeps an append-only file.</summary>
     public RedisServer Redis { get; }
 
+    /// <summary>Who signed the certificates of broker and cache; null unless they are secured.</summary>
+    public TestAuthority? Authority { get; private init; }
+
     /// <summary>Between the services and the broker; null unless asked for.</summary>
     public TcpProxy? BrokerProxy { get; private set; }
 
@@ -57,15 +60,21 @@ public sealed class Cluster : IAsyncDisposable
     public static async Task<Cluster> StartAsync(ClusterOptions options, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(options);
-        var broker = await RabbitMqServer.StartNewAsync(cancellationToken).ConfigureAwait(false);
-        var redis = await RedisServer.StartNewAsync(cancellationToken, options.AppendFsync).ConfigureAwait(false);
-        var cluster = new Cluster(broker, redis, options);
+        var authority = options.Secured ? new TestAuthority() : null;
+        var broker = await (authority is null ? RabbitMqServer.StartNewAsync(cancellationToken) : RabbitMqServer.StartSecuredAsync(authority, cancellationToken)).ConfigureAwait(false);
+        var redis = await RedisServer.StartNewAsync(cancellationToken, options.AppendFsync, authority).ConfigureAwait(false);
+        var cluster = new Cluster(broker, redis, options) { Authority = authority };
         if (cluster.SkipReason is null)
         {
             if (options.Proxied)
             {
                 cluster.BrokerProxy = new TcpProxy(broker.Port);
                 cluster.RedisProxy = new TcpProxy(redis.Port);
+            }
+
+            for (var n = 1; options.Secured && n <= options.OwnData.Count; n++)
+            {
+                await cluster.EnrollAsync($"device-{n}", cancellationToken).ConfigureAwait(false);
             }
 
             cluster.Services = [.. cluster.Make()];
@@ -81,6 +90,26 @@ public sealed class Cluster : IAsyncDisposable
     /// <summary>Runs a command of the command line against the coordinator.</summary>
     public Task<(int Code, string Output, string Error)> CommandAsync(CancellationToken cancellationToken, params string[] arguments) =>
         Programs.CommandAsync(new Dictionary<string, string> { ["SPLITFROZEN_COORDINATOR"] = Address }, cancellationToken, arguments);
+
+    /// <summary>Where the kit of an enrolled device lies.</summary>
+    public string Kit(string device) => Path.Combine(Folder, device + ".kit.json");
+
+    /// <summary>Enrols a device as its owner does, by the command line.</summary>
+    public async Task EnrollAsync(string device, CancellationToken cancellationToken)
+    {
+        var address = new Uri(Broker.ConnectionString);
+        var (code, _, error) = await DeviceCommandAsync(
+            cancellationToken, "enroll", device, "--broker", $"amqps://{address.Authority}/", "--out", Kit(device)).ConfigureAwait(false);
+        if (code != 0)
+        {
+            throw new InvalidOperationException(error);
+        }
+    }
+
+    /// <summary>Runs <c>splitfrozen device</c> against the secured broker.</summary>
+    public Task<(int Code, string Output, string Error)> DeviceCommandAsync(CancellationToken cancellationToken, params string[] arguments) => Programs.CommandAsync(
+        new Dictionary<string, string> { ["SPLITFROZEN_BROKER_ADMIN"] = Broker.Administrator }, cancellationToken,
+        ["device", .. arguments, "--management", Broker.Management, "--ca", Authority!.AuthorityFile]);
 
     /// <summary>Hands a spec in as soon as the coordinator answers.</summary>
     /// <param name="spec">The file.</param>
@@ -169,6 +198,7 @@ public sealed class Cluster : IAsyncDisposable
 
         await Redis.DisposeAsync().ConfigureAwait(false);
         await Broker.DisposeAsync().ConfigureAwait(false);
+        Authority?.Dispose();
         _http.Dispose();
         _folder.Delete(recursive: true);
     }
@@ -222,6 +252,11 @@ public sealed class Cluster : IAsyncDisposable
             if (n <= _options.OwnData.Count)
             {
                 settings["Device__Data"] = _options.OwnData[n - 1];
+                if (_options.Secured)
+                {
+                    settings.Remove("Device__Name");
+                    settings["Transport__Kit"] = Kit($"device-{n}");
+                }
             }
 
             yield return Make($"device-{n}", "SplitFrozen.DeviceWorker", settings);
@@ -230,9 +265,18 @@ public sealed class Cluster : IAsyncDisposable
 
     private Service Make(string name, string project, Dictionary<string, string> settings)
     {
-        settings["Transport__Broker"] = Broker.ConnectionStringFor(port: BrokerProxy?.Port);
-        settings["Transport__Redis"] = RedisProxy is null ? Redis.ConnectionString : $"127.0.0.1:{RedisProxy.Port.ToString(CultureInfo.InvariantCulture)}";
-        settings["Transport__QueueKind"] = "Classic";
+        if (!settings.ContainsKey("Transport__Kit"))
+        {
+            settings["Transport__Broker"] = Broker.ConnectionStringFor(port: BrokerProxy?.Port);
+            settings["Transport__Redis"] = RedisProxy is null ? Redis.ConnectionString : $"127.0.0.1:{RedisProxy.Port.ToString(CultureInfo.InvariantCulture)}";
+            settings["Transport__QueueKind"] = "Classic";
+            if (Authority is not null)
+            {
+                settings["Transport__CertificateAuthority"] = Authority.AuthorityFile;
+                settings["Transport__RequireTls"] = "true";
+            }
+        }
+
         settings["Logging__LogLevel__Default"] = _options.LogLevel;
         settings["Logging__LogLevel__Microsoft"] = "Warning";
         settings["Logging__Console__FormatterOptions__TimestampFormat"] = "HH:mm:ss.f ";

@@ -24,6 +24,12 @@ public sealed record ClusterOptions
     /// <summary>Whether all services reach broker and cache through <see cref="Cluster.BrokerProxy"/> and <see cref="Cluster.RedisProxy"/>.</summary>
     public bool Proxied { get; init; }
 
+    /// <summary>
+    /// Whether broker and cache take connections over TLS alone, and the devices with data of their own are enrolled: each has a login of its own,
+    /// and neither the cluster's nor a way to the cache.
+    /// </summary>
+    public bool Secured { get; init; }
+
     /// <summary>More settings for every service, as environment variables.</summary>
     public IReadOnlyDictionary<string, string> Settings { get; init; } = new Dictionary<string, string>();
 

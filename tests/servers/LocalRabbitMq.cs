@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Text;
 
 namespace SplitFrozen.TestServers;
@@ -16,13 +17,18 @@ internal sealed class LocalRabbitMq : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("splitfrozen-rabbitmq-").FullName;
     private readonly string _scripts;
     private readonly Dictionary<string, string> _environment;
+    private readonly TestAuthority? _authority;
     private ServerProcess? _process;
 
-    public LocalRabbitMq(string scripts)
+    /// <summary>Prepares one.</summary>
+    /// <param name="scripts">The folder of the installed scripts.</param>
+    /// <param name="authority">Null for plain connections; else it takes connections over TLS alone, and its management is there, at loopback.</param>
+    public LocalRabbitMq(string scripts, TestAuthority? authority = null)
     {
         _scripts = scripts;
-        var ports = ServerProcess.FreePorts(3);
-        Port = ports[0];
+        _authority = authority;
+        var ports = ServerProcess.FreePorts(4);
+        (Port, ManagementPort) = (ports[0], ports[3]);
         foreach (var name in new[] { "home", "data", "log" })
         {
             Directory.CreateDirectory(In(name));
@@ -31,12 +37,12 @@ internal sealed class LocalRabbitMq : IDisposable
         File.WriteAllText(
             In("rabbitmq.conf"),
             $"""
-            listeners.tcp.1 = 127.0.0.1:{Port}
+            {(authority is null ? $"listeners.tcp.1 = 127.0.0.1:{Port}" : Secure(authority))}
             disk_free_limit.absolute = 64MB
             vm_memory_high_watermark.absolute = 2GB
 
             """);
-        File.WriteAllText(In("enabled_plugins"), "[].\n");
+        File.WriteAllText(In("enabled_plugins"), authority is null ? "[].\n" : "[rabbitmq_management].\n");
         _environment = new Dictionary<string, string>
         {
             ["HOME"] = In("home"),
@@ -57,6 +63,12 @@ internal sealed class LocalRabbitMq : IDisposable
     }
 
     public int Port { get; }
+
+    /// <summary>Port of the management interface, where there is one.</summary>
+    public int ManagementPort { get; }
+
+    /// <summary>What it has logged.</summary>
+    public string Log => File.ReadAllText(In("log/rabbit.log"));
 
     /// <summary>The folder of the installed scripts, or null where none is installed.</summary>
     public static string? Installed()
@@ -132,15 +144,31 @@ internal sealed class LocalRabbitMq : IDisposable
         {
             using var client = new TcpClient();
             await client.ConnectAsync("127.0.0.1", Port, cancellationToken).ConfigureAwait(false);
-            await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes("AMQP\0\0\u0009\u0001"), cancellationToken).ConfigureAwait(false);
+            var stream = await StreamAsync(client, cancellationToken).ConfigureAwait(false);
+            await using var _ = stream.ConfigureAwait(false);
+            await stream.WriteAsync(Encoding.ASCII.GetBytes("AMQP\0\0\u0009\u0001"), cancellationToken).ConfigureAwait(false);
             var frame = new byte[1];
-            return await client.GetStream().ReadAsync(frame, cancellationToken).ConfigureAwait(false) == 1 && frame[0] == 1;
+            return await stream.ReadAsync(frame, cancellationToken).ConfigureAwait(false) == 1 && frame[0] == 1;
         }
-        catch (Exception exception) when (exception is SocketException or IOException)
+        catch (Exception exception) when (exception is SocketException or IOException or AuthenticationException)
         {
             return false;
         }
     }
+
+    private Task<Stream> StreamAsync(TcpClient client, CancellationToken cancellationToken) =>
+        _authority?.SecureAsync(client, cancellationToken) ?? Task.FromResult<Stream>(client.GetStream());
+
+    private string Secure(TestAuthority authority) => $"""
+        listeners.tcp = none
+        listeners.ssl.1 = 127.0.0.1:{Port}
+        ssl_options.cacertfile = {authority.AuthorityFile}
+        ssl_options.certfile = {authority.CertificateFile}
+        ssl_options.keyfile = {authority.KeyFile}
+        ssl_options.verify = verify_none
+        management.tcp.ip = 127.0.0.1
+        management.tcp.port = {ManagementPort}
+        """;
 
     private string In(string name) => Path.Combine(_folder, name);
 }

@@ -34,6 +34,34 @@ public sealed class RabbitMqServer : IAsyncDisposable
     /// <summary>The port.</summary>
     public int Port => new Uri(ConnectionString).Port;
 
+    /// <summary>Address of the management interface of a secured server.</summary>
+    public string Management => $"http://127.0.0.1:{Local.ManagementPort}";
+
+    /// <summary>User and password of the secured server's administrator.</summary>
+    public string Administrator => "guest:guest";
+
+    /// <summary>What a server that this test started has logged.</summary>
+    public string Log => Local.Log;
+
+    /// <summary>
+    /// Starts a server that takes connections over TLS alone, and whose management can be reached; from this machine's installation, since its
+    /// configuration is the test's own.
+    /// </summary>
+    public static async Task<RabbitMqServer> StartSecuredAsync(TestAuthority authority, CancellationToken cancellationToken)
+    {
+        var server = new RabbitMqServer();
+        if (LocalRabbitMq.Installed() is not { } scripts)
+        {
+            server.SkipReason = "No rabbitmq-server is installed, and the test needs one that it can configure.";
+            return server;
+        }
+
+        server._local = new LocalRabbitMq(scripts, authority);
+        server._connectionString = $"amqps://{server.Administrator}@127.0.0.1:{server._local.Port}/";
+        await server._local.StartAsync(cancellationToken).ConfigureAwait(false);
+        return server;
+    }
+
     /// <summary>Finds or starts a server.</summary>
     public static async Task<RabbitMqServer> StartNewAsync(CancellationToken cancellationToken)
     {

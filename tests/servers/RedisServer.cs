@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Text;
 using DotNet.Testcontainers.Configurations;
 using Testcontainers.Redis;
@@ -16,6 +17,7 @@ public sealed class RedisServer : IAsyncDisposable
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
     private readonly string? _appendFsync;
+    private readonly TestAuthority? _authority;
     private string? _connectionString;
     private string? _executable;
     private string? _folder;
@@ -23,7 +25,7 @@ public sealed class RedisServer : IAsyncDisposable
     private ServerProcess? _process;
     private RedisContainer? _container;
 
-    private RedisServer(string? appendFsync) => _appendFsync = appendFsync;
+    private RedisServer(string? appendFsync, TestAuthority? authority) => (_appendFsync, _authority) = (appendFsync, authority);
 
     /// <summary>Why there is no server; null when there is one.</summary>
     public string? SkipReason { get; private set; }
@@ -43,14 +45,15 @@ public sealed class RedisServer : IAsyncDisposable
     /// When an append-only file is forced to the disk, which keeps the writes over a restart: <c>always</c>, <c>everysec</c> or <c>no</c>; null for
     /// no file: a restart begins empty. For a server started here.
     /// </param>
-    public static async Task<RedisServer> StartNewAsync(CancellationToken cancellationToken, string? appendFsync = null)
+    /// <param name="authority">Null for plain connections; else a server is started here that takes connections over TLS alone.</param>
+    public static async Task<RedisServer> StartNewAsync(CancellationToken cancellationToken, string? appendFsync = null, TestAuthority? authority = null)
     {
-        var server = new RedisServer(appendFsync);
-        if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
+        var server = new RedisServer(appendFsync, authority);
+        if (authority is null && Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
         {
             server._connectionString = named;
         }
-        else if (TestcontainersSettings.OS.DockerEndpointAuthConfig is not null)
+        else if (authority is null && TestcontainersSettings.OS.DockerEndpointAuthConfig is not null)
         {
             server._container = new RedisBuilder("redis:7.4").Build();
             await server._container.StartAsync(cancellationToken).ConfigureAwait(false);
@@ -61,7 +64,7 @@ public sealed class RedisServer : IAsyncDisposable
             server._executable = installed;
             server._folder = Directory.CreateTempSubdirectory("splitfrozen-redis-").FullName;
             server._port = ServerProcess.FreePorts(1)[0];
-            server._connectionString = $"127.0.0.1:{server._port}";
+            server._connectionString = $"127.0.0.1:{server._port}{(authority is null ? "" : ",ssl=true")}";
             await server.StartAsync(cancellationToken).ConfigureAwait(false);
         }
         else
@@ -77,9 +80,16 @@ public sealed class RedisServer : IAsyncDisposable
     {
         _process = ServerProcess.Start(
             _executable ?? throw new InvalidOperationException(ControlSkipReason),
-            ["--bind", "127.0.0.1", "--port", $"{_port}", "--dir", _folder!, "--save", "", "--appendonly", _appendFsync is null ? "no" : "yes", "--appendfsync", _appendFsync ?? "no"]);
+            ["--bind", "127.0.0.1", .. Listeners(), "--dir", _folder!, "--save", "", "--appendonly", _appendFsync is null ? "no" : "yes", "--appendfsync", _appendFsync ?? "no"]);
         await _process.WaitUntilAsync(AnswersAsync, Limit, cancellationToken).ConfigureAwait(false);
     }
+
+    private string[] Listeners() => _authority is null
+        ? ["--port", $"{_port}"]
+        : [
+            "--port", "0", "--tls-port", $"{_port}", "--tls-auth-clients", "no", "--tls-ca-cert-file", _authority.AuthorityFile,
+            "--tls-cert-file", _authority.CertificateFile, "--tls-key-file", _authority.KeyFile,
+        ];
 
     /// <summary>Stops it in good order.</summary>
     public async Task StopAsync(CancellationToken cancellationToken)
@@ -157,14 +167,16 @@ public sealed class RedisServer : IAsyncDisposable
         {
             using var client = new TcpClient();
             await client.ConnectAsync("127.0.0.1", _port, cancellationToken).ConfigureAwait(false);
-            await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes("PING\r\n"), cancellationToken).ConfigureAwait(false);
+            var stream = _authority is null ? client.GetStream() : await _authority.SecureAsync(client, cancellationToken).ConfigureAwait(false);
+            await using var _ = stream.ConfigureAwait(false);
+            await stream.WriteAsync(Encoding.ASCII.GetBytes("PING\r\n"), cancellationToken).ConfigureAwait(false);
             var answer = new byte[5];
-            await client.GetStream().ReadExactlyAsync(answer, cancellationToken).ConfigureAwait(false);
+            await stream.ReadExactlyAsync(answer, cancellationToken).ConfigureAwait(false);
 
             // While it loads its data it answers with an error.
             return Encoding.ASCII.GetString(answer) == "+PONG";
         }
-        catch (Exception exception) when (exception is SocketException or IOException)
+        catch (Exception exception) when (exception is SocketException or IOException or AuthenticationException)
         {
             return false;
         }

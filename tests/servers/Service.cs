@@ -55,6 +55,9 @@ public sealed class Service
         return code;
     }
 
+    /// <summary>All that it wrote.</summary>
+    public string Log() => File.Exists(_log) ? File.ReadAllText(_log) : "";
+
     /// <summary>The last lines that it wrote.</summary>
     public string LogEnd() => File.Exists(_log) ? string.Join('\n', File.ReadLines(_log).TakeLast(25)) : "";
 

@@ -1,4 +1,5 @@
 using RabbitMQ.Client;
+using RabbitMQ.Client.Exceptions;
 
 namespace SplitFrozen.Messaging.RabbitMq;
 
@@ -79,6 +80,10 @@ internal sealed class RabbitMqConnection(ConnectionFactory factory, string name)
 
             await CloseAsync().ConfigureAwait(false);
             return _connection = await factory.CreateConnectionAsync(name, cancellationToken).ConfigureAwait(false);
+        }
+        catch (BrokerUnreachableException exception) when (RabbitMqFailures.Refusal(exception, factory) is { } reason)
+        {
+            throw new BrokerRefusedException(reason, exception);
         }
         finally
         {

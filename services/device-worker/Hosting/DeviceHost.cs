@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Messaging;
+using SplitFrozen.Messaging.RabbitMq;
 using SplitFrozen.Torch;
 
 namespace SplitFrozen.DeviceWorker.Hosting;
@@ -12,7 +13,8 @@ namespace SplitFrozen.DeviceWorker.Hosting;
 /// to stop it says that it leaves, so that others take over at once; work in hand is lost and asked again.
 /// </summary>
 internal sealed class DeviceHost(
-    IOptions<DeviceHostOptions> options, IControlPlane control, IActivationPublisher publisher, TimeProvider time, ILoggerFactory loggers) : BackgroundService
+    IOptions<DeviceHostOptions> options, IControlPlane control, IActivationPublisher publisher, TimeProvider time, IHostApplicationLifetime lifetime, ILoggerFactory loggers)
+    : BackgroundService
 {
     private readonly string _instance = Guid.NewGuid().ToString("N");
     private readonly SemaphoreSlim _gate = new(1, 1);
@@ -26,6 +28,20 @@ internal sealed class DeviceHost(
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            await ServeAsync(stoppingToken).ConfigureAwait(false);
+        }
+        catch (BrokerRefusedException exception)
+        {
+            _logger.LogCritical("Device {Device} ends: {Reason}", options.Value.Name, exception.Message);
+            Environment.ExitCode = 1;
+            lifetime.StopApplication();
+        }
+    }
+
+    private async Task ServeAsync(CancellationToken stoppingToken)
     {
         var settings = options.Value;
         var profile = await ProfileAsync(settings, stoppingToken).ConfigureAwait(false);

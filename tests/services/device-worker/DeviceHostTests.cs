@@ -109,7 +109,8 @@ public sealed class DeviceHostTests : IAsyncDisposable
         }
 
         var host = new DeviceHost(
-            Options.Create(new DeviceHostOptions { Name = name, Data = file, GigaflopsPerSecond = 1 }), _control, _data, TimeProvider.System, new LoggerFactory([_errors]));
+            Options.Create(new DeviceHostOptions { Name = name, Data = file, GigaflopsPerSecond = 1 }), _control, _data, TimeProvider.System,
+            new ApplicationLifetime(NullLogger<ApplicationLifetime>.Instance), new LoggerFactory([_errors]));
         await host.StartAsync(TestContext.Current.CancellationToken);
         await Deadline.UntilAsync(() => !_alive.IsEmpty, "it is alive");
         return host;

@@ -1,0 +1,157 @@
+using System.CommandLine;
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json;
+using SplitFrozen.Contracts.Security;
+using SplitFrozen.Messaging.Devices;
+
+namespace SplitFrozen.Cli.Commands;
+
+/// <summary><c>device</c>: gives devices a login of their own at the broker, and takes it away.</summary>
+internal static class DeviceCommand
+{
+    private const string LoginVariable = "SPLITFROZEN_BROKER_ADMIN";
+
+    public static Command Create(CommandContext context) => new("device", "Give a device a login of its own at the broker, or take it away.")
+    {
+        Enroll(context), Revoke(context), List(context),
+    };
+
+    private static Command Enroll(CommandContext context)
+    {
+        var device = Device();
+        var broker = new Option<string>("--broker") { Description = "Address of the broker as the device reaches it, over TLS, without a login.", HelpName = "amqps://HOST:5671/", Required = true };
+        var output = new Option<string>("--out") { Description = "The kit to write, a new file. It holds the device's password.", HelpName = "FILE", Required = true };
+        var management = new ManagementOptions();
+        var command = new Command("enroll", "Make a device's login at the broker, and write the kit that the device starts with.") { device, broker, output };
+        management.AddTo(command);
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            var (name, path) = (parsed.GetRequiredValue(device), parsed.GetRequiredValue(output));
+            if (File.Exists(path))
+            {
+                throw new InputException($"--out {path}: it exists already; name a new file.");
+            }
+
+            // Everything that can be wrong with the kit is found before the broker knows of the device.
+            var address = parsed.GetRequiredValue(broker);
+            var authority = management.Authority(parsed) is { } file ? await ReadAsync(file, cancellationToken).ConfigureAwait(false) : null;
+            var host = VirtualHost(Kit(name, address, "-", authority));
+            using var http = management.Client(parsed, context);
+            var enrollment = new DeviceEnrollment(http, host);
+            var kit = Kit(name, address, await enrollment.EnrollAsync(name, cancellationToken).ConfigureAwait(false), authority);
+            try
+            {
+                kit.Write(path);
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+            {
+                await enrollment.RevokeAsync(name, CancellationToken.None).ConfigureAwait(false);
+                throw new InputException($"--out {path}: {exception.Message}", exception);
+            }
+
+            await context.Output.WriteLineAsync(
+                $"written: {path}\nOn the device: device-worker --kit {Path.GetFileName(path)} --data FILE").ConfigureAwait(false);
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    private static Command Revoke(CommandContext context)
+    {
+        var device = Device();
+        var host = Host();
+        var management = new ManagementOptions();
+        var command = new Command("revoke", "Take a device's login away: its connections are closed, and its kit no longer works.") { device, host };
+        management.AddTo(command);
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            using var http = management.Client(parsed, context);
+            await new DeviceEnrollment(http, parsed.GetRequiredValue(host)).RevokeAsync(parsed.GetRequiredValue(device), cancellationToken).ConfigureAwait(false);
+            await context.Output.WriteLineAsync($"revoked: {parsed.GetRequiredValue(device)}").ConfigureAwait(false);
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    private static Command List(CommandContext context)
+    {
+        var json = CommonOptions.Json();
+        var management = new ManagementOptions();
+        var command = new Command("list", "List the devices that have a login.") { json };
+        management.AddTo(command);
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            using var http = management.Client(parsed, context);
+            var devices = await new DeviceEnrollment(http, "/").ListAsync(cancellationToken).ConfigureAwait(false);
+            await context.Output.WriteLineAsync(
+                parsed.GetValue(json) ? JsonSerializer.Serialize(devices) : devices.Count == 0 ? "no device is enrolled" : string.Join('\n', devices)).ConfigureAwait(false);
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    private static Argument<string> Device() => new("device") { Description = "The device's name: 1 to 64 letters, digits, '.', '-' or '_'. In a run it is the name of its client." };
+
+    private static Option<string> Host() => new("--virtual-host") { Description = "The system's virtual host at the broker.", HelpName = "NAME", DefaultValueFactory = _ => "/" };
+
+    private static string VirtualHost(DeviceKit kit) => new Uri(kit.Broker).AbsolutePath is { Length: > 1 } path ? Uri.UnescapeDataString(path[1..]) : "/";
+
+    private static DeviceKit Kit(string device, string broker, string password, string? authority)
+    {
+        try
+        {
+            return DeviceKit.Create(device, broker, password, authority);
+        }
+        catch (ValidationException exception)
+        {
+            throw new InputException(exception.Message, exception);
+        }
+    }
+
+    private static async Task<string> ReadAsync(string path, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await File.ReadAllTextAsync(path, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"--ca {path}: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>How the broker's management is reached.</summary>
+    private sealed class ManagementOptions
+    {
+        private readonly Option<string> _address = new("--management")
+        {
+            Description = $"Address of the broker's management. The login of an administrator there is taken from ${LoginVariable}, as user:password.",
+            HelpName = "https://HOST:15671", Required = true,
+        };
+
+        private readonly Option<string?> _authority = new("--ca") { Description = "Certificates, in PEM, of the authority that signed the broker's. Default: those that this machine knows.", HelpName = "FILE" };
+
+        public void AddTo(Command command)
+        {
+            command.Add(_address);
+            command.Add(_authority);
+        }
+
+        public string? Authority(ParseResult parsed) => parsed.GetValue(_authority);
+
+        public HttpClient Client(ParseResult parsed, CommandContext context)
+        {
+            var login = context.Environment(LoginVariable) ?? throw new InputException($"Set {LoginVariable} to user:password of an administrator of the broker.");
+            try
+            {
+                var trust = CertificateTrust.OfFile(Authority(parsed));
+                var handler = new SocketsHttpHandler { SslOptions = new() { RemoteCertificateValidationCallback = trust.Believes } };
+                return DeviceEnrollment.Client(parsed.GetRequiredValue(_address), login, handler);
+            }
+            catch (FormatException exception)
+            {
+                throw new InputException($"--ca {exception.Message}", exception);
+            }
+        }
+    }
+}
