@@ -29,7 +29,7 @@ public sealed partial record DeviceKit(int Version, string Device, string Broker
 
     /// <summary>The address with the login.</summary>
     [JsonIgnore]
-    public string ConnectionString => new UriBuilder(Broker) { UserName = Uri.EscapeDataString(Device), Password = Uri.EscapeDataString(Password) }.Uri.ToString();
+    public string ConnectionString => new UriBuilder(Broker) { UserName = Uri.EscapeDataString(Device), Password = Uri.EscapeDataString(Password) }.Uri.AbsoluteUri;
 
     /// <summary>Whom the device believes.</summary>
     [JsonIgnore]
