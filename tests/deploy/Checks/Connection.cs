@@ -13,13 +13,16 @@ internal readonly partial record struct Connection(string From, string To, int P
     private const int Names = 53;
     private const string Outside = "namespace/";
 
+    /// <summary>The end that is every address.</summary>
+    public const string Anywhere = "anywhere";
+
     public override string ToString() => $"{From} → {To}:{Port.ToString(CultureInfo.InvariantCulture)}";
 
-    public static bool IsOutside(string end) => end.StartsWith(Outside, StringComparison.Ordinal);
+    public static bool IsOutside(string end) => end == Anywhere || end.StartsWith(Outside, StringComparison.Ordinal);
 
     public static string NamespaceEnd(string name) => Outside + name;
 
-    /// <summary>All connections that follow from the settings: addresses in environments, the scaler's, the broker's cluster, and names.</summary>
+    /// <summary>All connections that follow from the settings: addresses in environments, the scaler's, the broker's cluster, what is open to the outside, and names.</summary>
     /// <exception cref="FormatException">A setting names a service that is not there.</exception>
     public static IReadOnlySet<Connection> NamedBySettings(Manifests manifests)
     {
@@ -43,6 +46,11 @@ internal readonly partial record struct Connection(string From, string To, int P
         foreach (var trigger in manifests.Of("ScaledObject").SelectMany(scaler => scaler["spec"]!["triggers"]!.AsArray()))
         {
             connections.UnionWith(Addresses((string?)trigger!["metadata"]!["url"] ?? "").SelectMany(address => Reaching(manifests, NamespaceEnd("keda"), address.Host, address.Port)));
+        }
+
+        foreach (var service in manifests.All<V1Service>().Where(service => service.Spec.Type == "LoadBalancer"))
+        {
+            connections.UnionWith(service.Spec.Ports.SelectMany(port => Reaching(manifests, Anywhere, service.Metadata.Name, port.Port)));
         }
 
         return connections;

@@ -7,8 +7,6 @@ namespace SplitFrozen.Deploy.Tests.Checks;
 /// <summary>Everything is forbidden but exactly the connections that the settings name, at both of their ends.</summary>
 internal static class NetworkPolicyCheck
 {
-    private const string Anywhere = "anywhere";
-
     public static IEnumerable<string> Faults(Manifests manifests)
     {
         if (!manifests.All<V1NetworkPolicy>().Any(policy => policy.Spec is { PodSelector: { MatchLabels: null, MatchExpressions: null }, Ingress: null, Egress: null, PolicyTypes: ["Ingress", "Egress"] }))
@@ -64,7 +62,7 @@ internal static class NetworkPolicyCheck
                 connections.UnionWith(
                     from own in manifests.Workloads
                     where own.IsSelectedBy(policy.Spec.PodSelector.MatchLabels)
-                    from other in peers is null ? [Anywhere] : peers.SelectMany(peer => Ends(manifests, peer))
+                    from other in peers is null ? [Connection.Anywhere] : peers.SelectMany(peer => Ends(manifests, peer))
                     from port in ports is null ? [0] : ports.Select(port => int.Parse(port.Port.Value, CultureInfo.InvariantCulture))
                     select leaving ? new Connection(own.Name, other, port) : new Connection(other, own.Name, port));
             }
@@ -75,8 +73,8 @@ internal static class NetworkPolicyCheck
 
     private static IEnumerable<string> Ends(Manifests manifests, V1NetworkPolicyPeer peer) => peer switch
     {
-        { IpBlock: not null } => [Anywhere],
-        { NamespaceSelector: { } selector } => [selector.MatchLabels?.TryGetValue("kubernetes.io/metadata.name", out var name) == true ? Connection.NamespaceEnd(name) : Anywhere],
+        { IpBlock: not null } => [Connection.Anywhere],
+        { NamespaceSelector: { } selector } => [selector.MatchLabels?.TryGetValue("kubernetes.io/metadata.name", out var name) == true ? Connection.NamespaceEnd(name) : Connection.Anywhere],
         _ => manifests.Workloads.Where(workload => workload.IsSelectedBy(peer.PodSelector.MatchLabels)).Select(workload => workload.Name),
     };
 }
