@@ -34,6 +34,7 @@ internal static class SplitFrozenCommand
             LeakageCommand.Create(context),
             ScheduleCommand.Create(context),
             DeviceCommand.Create(context),
+            TokenCommand.Create(context),
         };
         foreach (var command in RemoteCommands.Create(context))
         {

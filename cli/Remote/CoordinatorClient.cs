@@ -1,6 +1,10 @@
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Net.ServerSentEvents;
+using System.Security.Authentication;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using Polly;
 using SplitFrozen.Contracts.Api;
@@ -13,20 +17,34 @@ namespace SplitFrozen.Cli.Remote;
 /// <summary>Speaks with a coordinator over HTTP. What it refuses, and that nobody answers, becomes an <see cref="InputException"/>.</summary>
 internal sealed class CoordinatorClient : IDisposable
 {
+    private const int Attempts = 5;
+    private static readonly TimeSpan s_longestWait = TimeSpan.FromMinutes(1);
+
     private readonly HttpClient _http;
     private readonly ResiliencePipeline _patience;
+    private readonly TimeProvider _time;
 
     /// <param name="address">Base address, for example <c>http://127.0.0.1:8080</c>.</param>
+    /// <param name="token">Token for it; null for none.</param>
+    /// <param name="authority">Authorities to trust in place of the system's; null for these.</param>
     /// <param name="time">Clock of the delays between attempts.</param>
-    public CoordinatorClient(string address, TimeProvider time)
+    public CoordinatorClient(Uri address, string? token, X509Certificate2Collection? authority, TimeProvider time)
     {
-        if (!Uri.TryCreate(address, UriKind.Absolute, out var uri) || uri.Scheme is not ("http" or "https"))
+        // A coordinator leads nowhere else; what does is not to be followed with a token.
+        var handler = new SocketsHttpHandler { AllowAutoRedirect = false };
+        if (authority is not null)
         {
-            throw new InputException($"--coordinator {address}: this is no http or https address; for example http://127.0.0.1:8080.");
+            handler.SslOptions.CertificateChainPolicy = Trust(authority);
         }
 
         // Events arrive for as long as the run takes.
-        _http = new HttpClient { BaseAddress = uri, Timeout = Timeout.InfiniteTimeSpan };
+        _http = new HttpClient(handler) { BaseAddress = address, Timeout = Timeout.InfiniteTimeSpan };
+        if (token is not null)
+        {
+            _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        }
+
+        _time = time;
         _patience = Backoff.OnFailure(exception => exception is HttpRequestException or IOException, time, (ulong)Environment.ProcessId);
     }
 
@@ -52,11 +70,32 @@ internal sealed class CoordinatorClient : IDisposable
     /// <summary>Lets a stopped run go on.</summary>
     public Task ResumeAsync(string runId, CancellationToken cancellationToken) => PostAsync(Of(runId) + "/resume", cancellationToken);
 
-    /// <summary>The bytes of one artifact.</summary>
-    public async Task<byte[]> ArtifactAsync(string runId, string name, CancellationToken cancellationToken)
+    /// <summary>Deletes a run that has ended.</summary>
+    public async Task DeleteAsync(string runId, CancellationToken cancellationToken) =>
+        (await SendAsync(() => new HttpRequestMessage(HttpMethod.Delete, Of(runId)), cancellationToken).ConfigureAwait(false)).Dispose();
+
+    /// <summary>The newest refused messages, the newest first.</summary>
+    public Task<DeadLetterSummary[]> DeadLettersAsync(CancellationToken cancellationToken) => GetAsync<DeadLetterSummary[]>("api/dead-letters", cancellationToken);
+
+    /// <summary>Deletes all refused messages; tells how many there were.</summary>
+    public async Task<long> PurgeDeadLettersAsync(CancellationToken cancellationToken)
     {
-        using var response = await SendAsync(() => new HttpRequestMessage(HttpMethod.Get, $"{Of(runId)}/artifacts/{Uri.EscapeDataString(name)}"), cancellationToken).ConfigureAwait(false);
-        return await response.Content.ReadAsByteArrayAsync(cancellationToken).ConfigureAwait(false);
+        using var response = await SendAsync(() => new HttpRequestMessage(HttpMethod.Delete, "api/dead-letters"), cancellationToken).ConfigureAwait(false);
+        return (await ReadAsync<DeadLettersPurged>(response, cancellationToken).ConfigureAwait(false)).Count;
+    }
+
+    /// <summary>The bytes of one artifact, which are those that the trainer stored.</summary>
+    /// <exception cref="InputException">They are not.</exception>
+    public async Task<byte[]> ArtifactAsync(string runId, RunArtifact artifact, CancellationToken cancellationToken)
+    {
+        using var response = await SendAsync(() => new HttpRequestMessage(HttpMethod.Get, $"{Of(runId)}/artifacts/{Uri.EscapeDataString(artifact.Name)}"), cancellationToken).ConfigureAwait(false);
+        var bytes = await response.Content.ReadAsByteArrayAsync(cancellationToken).ConfigureAwait(false);
+        var hash = Convert.ToHexStringLower(SHA256.HashData(bytes));
+        return artifact.Sha256 is not { } stored || string.Equals(stored, hash, StringComparison.OrdinalIgnoreCase)
+            ? bytes
+            : throw new InputException(
+                $"{artifact.Name} of {runId} is not what the trainer stored: it has {bytes.Length} bytes with SHA-256 {hash}; expected {artifact.Bytes} with {stored}. "
+                + "Nothing was written. Fetch it again; if it stays so, the store has damaged it: resume the run, or take the file from the trainer's folder.");
     }
 
     /// <summary>
@@ -123,6 +162,11 @@ internal sealed class CoordinatorClient : IDisposable
         {
             return await SendOnceAsync(request, cancellationToken).ConfigureAwait(false);
         }
+        catch (HttpRequestException exception) when (exception.InnerException is AuthenticationException certificate)
+        {
+            throw new InputException(
+                $"{_http.BaseAddress}: its certificate is not trusted: {certificate.Message} Name the authority that signed it with --ca, and the host as the certificate does.", exception);
+        }
         catch (HttpRequestException exception)
         {
             throw new InputException($"No coordinator answers at {_http.BaseAddress}: {exception.Message}. Start one, or name it with --coordinator.", exception);
@@ -131,17 +175,33 @@ internal sealed class CoordinatorClient : IDisposable
 
     private async Task<HttpResponseMessage> SendOnceAsync(Func<HttpRequestMessage> request, CancellationToken cancellationToken)
     {
-        using var message = request();
-        var response = await _http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false);
-        if (response.IsSuccessStatusCode)
+        for (var attempt = 1; ; attempt++)
         {
-            return response;
-        }
+            using var message = request();
+            var response = await _http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false);
+            if (response.IsSuccessStatusCode)
+            {
+                return response;
+            }
 
-        using (response)
-        {
-            throw new InputException(await FaultsAsync(response, cancellationToken).ConfigureAwait(false));
+            using (response)
+            {
+                if (response is not { StatusCode: HttpStatusCode.TooManyRequests, Headers.RetryAfter.Delta: { } wait } || attempt == Attempts)
+                {
+                    throw new InputException(await FaultsAsync(response, cancellationToken).ConfigureAwait(false));
+                }
+
+                await Task.Delay(wait < s_longestWait ? wait : s_longestWait, _time, cancellationToken).ConfigureAwait(false);
+            }
         }
+    }
+
+    private static X509ChainPolicy Trust(X509Certificate2Collection authority)
+    {
+        // A private authority rarely says where it tells which certificates it has taken back.
+        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+        policy.CustomTrustStore.AddRange(authority);
+        return policy;
     }
 
     private static async Task<IReadOnlyList<string>> FaultsAsync(HttpResponseMessage response, CancellationToken cancellationToken)

@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Security.Cryptography;
 using System.Text.RegularExpressions;
+using SplitFrozen.Contracts.Api;
 using StackExchange.Redis;
 
 namespace SplitFrozen.ActivationCache;
@@ -7,7 +9,7 @@ namespace SplitFrozen.ActivationCache;
 /// <summary>
 /// Files that a run leaves behind, such as its adapter, in a Redis-protocol server (Redis 7 or Garnet; only commands that both have). A
 /// file is kept in chunks; its entry in the run's index is written after them and names their generation, so that a reader sees the old
-/// file or the new one and never a mixture. Thread-safe.
+/// file or the new one and never a mixture; the entry also holds its SHA-256, for whoever fetches the file. Thread-safe.
 /// </summary>
 public sealed partial class RedisArtifactStore(CacheConnection connection)
 {
@@ -41,7 +43,7 @@ public sealed partial class RedisArtifactStore(CacheConnection connection)
 
         var old = await EntryAsync(runId, name, cancellationToken).ConfigureAwait(false);
         var generation = await _state.StringIncrementAsync(Generations(runId)).WaitAsync(cancellationToken).ConfigureAwait(false);
-        var entry = new Entry(bytes.Length, generation);
+        var entry = new Entry(bytes.Length, generation, Convert.ToHexStringLower(SHA256.HashData(bytes.Span)));
         for (var chunk = 0; chunk < entry.Chunks; chunk++)
         {
             var start = chunk * ChunkBytes;
@@ -76,22 +78,28 @@ public sealed partial class RedisArtifactStore(CacheConnection connection)
         throw new CacheException($"Artifact '{name}' of run '{runId}' is incomplete: the server has lost part of it. Resume the run to export it again.");
     }
 
-    /// <summary>Names of the run's files, in order.</summary>
-    public async Task<IReadOnlyList<string>> ListAsync(string runId, CancellationToken cancellationToken)
+    /// <summary>The run's files, by name.</summary>
+    public async Task<IReadOnlyList<RunArtifact>> ListAsync(string runId, CancellationToken cancellationToken)
     {
-        var names = await _state.HashKeysAsync(Index(runId)).WaitAsync(cancellationToken).ConfigureAwait(false);
-        return [.. names.Select(name => name.ToString()).Order(StringComparer.Ordinal)];
+        var entries = await _state.HashGetAllAsync(Index(runId)).WaitAsync(cancellationToken).ConfigureAwait(false);
+        return [.. entries
+            .Select(entry => (Name: entry.Name.ToString(), Entry: Entry.Parse(entry.Value.ToString())))
+            .Select(file => new RunArtifact(file.Name, file.Entry.Bytes, file.Entry.Sha256))
+            .OrderBy(file => file.Name, StringComparer.Ordinal)];
     }
 
     /// <summary>Deletes all files of a run.</summary>
     public async Task DeleteAsync(string runId, CancellationToken cancellationToken)
     {
         var entries = await _state.HashGetAllAsync(Index(runId)).WaitAsync(cancellationToken).ConfigureAwait(false);
-        await _state.KeyDeleteAsync(Index(runId)).WaitAsync(cancellationToken).ConfigureAwait(false);
+
+        // The index goes last: a deletion that broke off is done again.
         foreach (var entry in entries)
         {
             await DeleteChunksAsync(runId, entry.Name.ToString(), Entry.Parse(entry.Value.ToString()), cancellationToken).ConfigureAwait(false);
         }
+
+        await _state.KeyDeleteAsync([Index(runId), Generations(runId)]).WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
     private async Task<Entry?> EntryAsync(string runId, string name, CancellationToken cancellationToken)
@@ -134,16 +142,18 @@ public sealed partial class RedisArtifactStore(CacheConnection connection)
     [GeneratedRegex(@"\A[A-Za-z0-9._-]{1,128}\z", RegexOptions.CultureInvariant)]
     private static partial Regex Name();
 
-    private sealed record Entry(int Bytes, long Generation)
+    private sealed record Entry(int Bytes, long Generation, string? Sha256)
     {
         public int Chunks => (Bytes + ChunkBytes - 1) / ChunkBytes;
 
         public static Entry Parse(string text)
         {
-            var space = text.IndexOf(' ', StringComparison.Ordinal);
-            return new Entry(int.Parse(text.AsSpan(0, space), CultureInfo.InvariantCulture), long.Parse(text.AsSpan(space + 1), CultureInfo.InvariantCulture));
+            // Entries of the first version have no hash.
+            var fields = text.Split(' ');
+            return new Entry(
+                int.Parse(fields[0], CultureInfo.InvariantCulture), long.Parse(fields[1], CultureInfo.InvariantCulture), fields.Length > 2 ? fields[2] : null);
         }
 
-        public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Bytes} {Generation}");
+        public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Bytes} {Generation} {Sha256}");
     }
 }

@@ -19,6 +19,8 @@ public sealed class RedisRunStore(CacheConnection connection, TimeProvider time,
     private const string SpecField = "spec";
     private const string StatusField = "status";
     private const string ReasonField = "reason";
+    private const string DeletingField = "deleting";
+    private static readonly TimeSpan s_remembered = TimeSpan.FromDays(1);
     private static readonly DateTimeOffset s_epoch = new(2025, 1, 1, 0, 0, 0, TimeSpan.Zero);
     private static readonly RedisKey Runs = "splitfrozen:runs";
     private static readonly RedisKey Open = "splitfrozen:runs:open";
@@ -102,6 +104,7 @@ public sealed class RedisRunStore(CacheConnection connection, TimeProvider time,
         var transaction = _state.CreateTransaction();
         transaction.AddCondition(Condition.HashEqual(Record(runId), StatusField, current));
         transaction.AddCondition(Condition.SetNotContains(Open, runId));
+        transaction.AddCondition(Condition.HashNotExists(Record(runId), DeletingField));
         _ = transaction.HashSetAsync(Record(runId), [new(StatusField, Text(RunStatus.Pending)), new("started", Text(time.GetUtcNow()))]);
         _ = transaction.HashDeleteAsync(Record(runId), ReasonField);
         _ = transaction.SetAddAsync(Open, runId);
@@ -111,6 +114,34 @@ public sealed class RedisRunStore(CacheConnection connection, TimeProvider time,
     /// <summary>The run's end has been carried out and recorded.</summary>
     public async Task CloseAsync(string runId, CancellationToken cancellationToken) =>
         await _state.SetRemoveAsync(Open, runId).WaitAsync(cancellationToken).ConfigureAwait(false);
+
+    /// <summary>
+    /// Begins to delete a run whose end is recorded: from now on it cannot be resumed. False when its end is not. May be begun again, until
+    /// <see cref="DeleteAsync"/> has ended it.
+    /// </summary>
+    public async Task<bool> TryBeginDeletionAsync(string runId, CancellationToken cancellationToken)
+    {
+        var transaction = _state.CreateTransaction();
+        transaction.AddCondition(Condition.HashExists(Record(runId), SpecField));
+        transaction.AddCondition(Condition.SetNotContains(Open, runId));
+        _ = transaction.HashSetAsync(Record(runId), DeletingField, 1);
+
+        // Who knew the run as an open one must not take its absence for a loss and tell it again.
+        _ = transaction.StringSetAsync(Deleted(runId), 1, s_remembered);
+        return await transaction.ExecuteAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Deletes what the store has of a run: its record and its events.</summary>
+    public async Task DeleteAsync(string runId, CancellationToken cancellationToken)
+    {
+        var transaction = _state.CreateTransaction();
+        _ = transaction.SortedSetRemoveAsync(Runs, runId);
+        _ = transaction.KeyDeleteAsync([Record(runId), Events(runId), FirstEvent(runId)]);
+        await transaction.ExecuteAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Whether a run was deleted within the last day.</summary>
+    public Task<bool> WasDeletedAsync(string runId, CancellationToken cancellationToken) => _state.KeyExistsAsync(Deleted(runId)).WaitAsync(cancellationToken);
 
     /// <summary>Records how many optimiser steps are applied.</summary>
     public Task SetStepAsync(string runId, int step, CancellationToken cancellationToken) => SetAsync(runId, "step", step, cancellationToken);
@@ -243,6 +274,8 @@ public sealed class RedisRunStore(CacheConnection connection, TimeProvider time,
     private static RedisKey Record(string runId) => $"run:{runId}:record";
 
     private static RedisKey Events(string runId) => $"run:{runId}:events";
+
+    private static RedisKey Deleted(string runId) => $"run:{runId}:deleted";
 
     private static RedisKey FirstEvent(string runId) => $"run:{runId}:events:first";
 }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using SplitFrozen.Contracts.Api;
 using SplitFrozen.Contracts.Messages;
 
 namespace SplitFrozen.Messaging;
@@ -8,7 +9,7 @@ namespace SplitFrozen.Messaging;
 /// answers <see cref="PublishOutcome.QueueFull"/>, deliveries that come again until they are settled, dead letters, and a
 /// step queue per run whose publisher waits. What it holds ends with the process. Thread-safe.
 /// </summary>
-public sealed class InProcessDataPlane(InProcessDataPlaneOptions options) : IActivationPublisher, IActivationSource, IStepPublisher, IStepSource, IRunQueues
+public sealed class InProcessDataPlane(InProcessDataPlaneOptions options) : IActivationPublisher, IActivationSource, IStepPublisher, IStepSource, IRunQueues, IDeadLetters
 {
     private readonly ConcurrentDictionary<(string RunId, string ClientId), ActivationQueue> _clients = new();
     private readonly ConcurrentDictionary<string, StepQueue> _steps = new();
@@ -60,6 +61,13 @@ public sealed class InProcessDataPlane(InProcessDataPlaneOptions options) : IAct
         DeleteRun(runId);
         return Task.CompletedTask;
     }
+
+    /// <inheritdoc/>
+    public Task<IReadOnlyList<DeadLetterSummary>> NewestAsync(int maximum, CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<DeadLetterSummary>>([.. _deadLetters.ToArray().Reverse().Take(maximum).Select(letter => letter.Summary)]);
+
+    /// <inheritdoc/>
+    public Task<long> PurgeAsync(CancellationToken cancellationToken) => Task.FromResult<long>(_deadLetters.Clear());
 
     /// <summary>Deletes the queues of a run with all that is in them: its subscriptions and receivers end.</summary>
     public void DeleteRun(string runId)

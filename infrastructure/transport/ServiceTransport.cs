@@ -98,6 +98,7 @@ public sealed class ServiceTransport : IAsyncDisposable
         services.AddSingleton<IStepPublisher>(_data);
         services.AddSingleton<IStepSource>(_data);
         services.AddSingleton<IRunQueues>(_data);
+        services.AddSingleton<IDeadLetters>(_data.DeadLetters);
         services.AddSingleton(_data.Stages);
         services.AddSingleton<IActivationCache>(_resilient);
         services.AddSingleton<IRunLedger>(_resilient);

@@ -171,6 +171,7 @@ public sealed class RabbitMqDataPlane : IActivationPublisher, IActivationSource,
         await _betweenStages.DisposeAsync().ConfigureAwait(false);
         await _publishing.DisposeAsync().ConfigureAwait(false);
         await _consuming.DisposeAsync().ConfigureAwait(false);
+        _deadLetters.Dispose();
     }
 
     private Inspection<StepMessage> Step(string runId, IncomingMessage message)

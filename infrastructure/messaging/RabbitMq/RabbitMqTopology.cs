@@ -23,6 +23,9 @@ public sealed class RabbitMqTopology(RabbitMqOptions options)
 
     private const int MostStageMessages = 8192;
 
+    /// <summary>Most letters that the dead-letter queue keeps.</summary>
+    internal int MaximumDeadLetters => options.MaximumDeadLetters;
+
     /// <summary>Name of a client's queue.</summary>
     public static string ActivationQueue(string runId, string clientId) => $"{ActivationExchange}.{ActivationKey(runId, clientId)}";
 

@@ -47,8 +47,8 @@ internal sealed class EventStream(RedisRunStore store, CoordinatorHostOptions op
                 }
 
                 // Read before the events: closed, with nothing after it, means that the last one was the end. A run that is not there was
-                // there before: a store that has lost its data will soon be told it again.
-                if (run is { IsOpen: false })
+                // there before: it was deleted, or a store that has lost its data will soon be told it again.
+                if (run is { IsOpen: false } || (run is null && await store.WasDeletedAsync(runId, cancellationToken).ConfigureAwait(false)))
                 {
                     return null;
                 }

@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using SplitFrozen.ActivationCache;
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.Contracts.RunSpecification;
+using SplitFrozen.Coordinator.Access;
 using SplitFrozen.Coordinator.Devices;
 using SplitFrozen.Coordinator.Hosting;
 
@@ -21,17 +22,17 @@ internal static class HttpApi
     public static void Map(IEndpointRouteBuilder routes)
     {
         var runs = routes.MapGroup("/api/runs").WithTags("runs");
-        runs.MapPost("", SubmitAsync).Accepts<RunSpec>("application/json").WithSummary("Submits a run.")
+        runs.MapPost("", SubmitAsync).Needs(ApiRole.Submit).Accepts<RunSpec>("application/json").WithSummary("Submits a run.")
             .Produces<RequestRefused>(StatusCodes.Status413PayloadTooLarge);
-        runs.MapGet("", ListAsync).WithSummary("All runs, the newest first.");
-        runs.MapGet("{id}", FindAsync).WithSummary("A run with everything known of it.");
-        runs.MapPost("{id}/cancel", CancelAsync).WithSummary("Stops a run, with a checkpoint.");
-        runs.MapPost("{id}/resume", ResumeAsync).WithSummary("Goes on with a cancelled or failed run.");
-        runs.MapGet("{id}/events", EventsAsync).WithSummary("The run's events, as server-sent events.")
+        runs.MapGet("", ListAsync).Needs(ApiRole.Read).WithSummary("All runs, the newest first.");
+        runs.MapGet("{id}", FindAsync).Needs(ApiRole.Read).WithSummary("A run with everything known of it.");
+        runs.MapPost("{id}/cancel", CancelAsync).Needs(ApiRole.Submit).WithSummary("Stops a run, with a checkpoint.");
+        runs.MapPost("{id}/resume", ResumeAsync).Needs(ApiRole.Submit).WithSummary("Goes on with a cancelled or failed run.");
+        runs.MapGet("{id}/events", EventsAsync).Needs(ApiRole.Read).WithMetadata(RequestLimits.EventStream).WithSummary("The run's events, as server-sent events.")
             .Produces<string>(StatusCodes.Status200OK, "text/event-stream");
-        runs.MapGet("{id}/artifacts/{name}", ArtifactAsync).WithSummary("A file that the run left behind.")
+        runs.MapGet("{id}/artifacts/{name}", ArtifactAsync).Needs(ApiRole.Read).WithSummary("A file that the run left behind.")
             .Produces<byte[]>(StatusCodes.Status200OK, "application/octet-stream");
-        routes.MapGet("/api/devices", DevicesAsync).WithTags("devices").WithSummary("The device workers.");
+        routes.MapGet("/api/devices", DevicesAsync).Needs(ApiRole.Read).WithTags("devices").WithSummary("The device workers.");
     }
 
     private static async Task<Results<Created<RunAccepted>, BadRequest<RequestRefused>, JsonHttpResult<RequestRefused>>> SubmitAsync(
@@ -150,11 +151,14 @@ internal static class HttpApi
             .ToArray());
     }
 
-    private static NotFound<RequestRefused> UnknownRun(string id) => TypedResults.NotFound(new RequestRefused([$"There is no run '{id}'."]));
+    /// <summary>There is no run of that id.</summary>
+    public static NotFound<RequestRefused> UnknownRun(string id) => TypedResults.NotFound(new RequestRefused([$"There is no run '{id}'."]));
 
-    private static Conflict<RequestRefused> Refused(string reason) => TypedResults.Conflict(new RequestRefused([reason]));
+    /// <summary>The run is not where the request wants it.</summary>
+    public static Conflict<RequestRefused> Refused(string reason) => TypedResults.Conflict(new RequestRefused([reason]));
 
-    private static string Word(RunStatus status) => JsonNamingPolicy.SnakeCaseLower.ConvertName(status.ToString());
+    /// <summary>A status as the interface writes it.</summary>
+    public static string Word(RunStatus status) => JsonNamingPolicy.SnakeCaseLower.ConvertName(status.ToString());
 
     /// <summary>The path of a JSON fault in the form that the validator uses.</summary>
     private static string Place(JsonException exception) =>

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using SplitFrozen.Coordinator.Access;
 
 namespace SplitFrozen.Coordinator.Hosting;
 
@@ -69,10 +70,60 @@ public sealed class CoordinatorHostOptions
     /// </summary>
     public string? TraceUrl { get; set; }
 
+    /// <summary>Who may use the HTTP interface. With none, it serves everyone, on loopback addresses alone.</summary>
+    public IList<TokenOptions> Tokens { get; } = [];
+
+    /// <summary>Serves everyone on any address without a token: where something before it decides who gets there.</summary>
+    public bool AllowAnonymous { get; set; }
+
+    /// <summary>Requests per second of one token, or of one address where nobody needs a token, in the long run.</summary>
+    [Range(1, 1_000_000)]
+    public int RequestsPerSecond { get; set; } = 100;
+
+    /// <summary>Requests of one caller at once, beyond which <see cref="RequestsPerSecond"/> holds.</summary>
+    [Range(1, 1_000_000)]
+    public int RequestBurst { get; set; } = 500;
+
+    /// <summary>Requests per minute of one address without a token that is known.</summary>
+    [Range(1, 1_000_000)]
+    public int UnknownCallersPerMinute { get; set; } = 60;
+
+    /// <summary>Most event streams at once.</summary>
+    [Range(1, 1_000_000)]
+    public int EventStreams { get; set; } = 512;
+
+    /// <summary>Most event streams of one caller at once.</summary>
+    [Range(1, 1_000_000)]
+    public int EventStreamsPerCaller { get; set; } = 64;
+
     /// <summary>A run's address by <see cref="TraceUrl"/>; null where none is set.</summary>
     public string? TraceUrlOf(string runId) => TraceUrl?.Replace("RUN", Uri.EscapeDataString(runId), StringComparison.Ordinal);
 
     /// <summary>Whether <see cref="TraceUrl"/> is not set, or an absolute address that a browser may safely be led to.</summary>
     internal bool IsTraceUrlValid() =>
         TraceUrl is null || (Uri.TryCreate(TraceUrl, UriKind.Absolute, out var address) && (address.Scheme == Uri.UriSchemeHttp || address.Scheme == Uri.UriSchemeHttps));
+
+    /// <summary>What is wrong with <see cref="Tokens"/>; the first fault, or null.</summary>
+    internal string? TokenFault()
+    {
+        for (var i = 0; i < Tokens.Count; i++)
+        {
+            if (Tokens[i].Fault is { } fault)
+            {
+                return $"{Section}__Tokens__{i}: it {fault}.";
+            }
+        }
+
+        return Tokens.GroupBy(token => token.Name, StringComparer.Ordinal).FirstOrDefault(same => same.Count() > 1) is { } twice
+            ? $"{Section}__Tokens: two are called '{twice.Key}'; logs could not tell them apart."
+            : null;
+    }
+
+    /// <summary>Why the interface must not be opened to whoever can reach it; null where it may.</summary>
+    internal string? AccessFault(IConfiguration settings) =>
+        Tokens.Count > 0 || AllowAnonymous || ListeningAddresses.OpenToOthers(settings) is not { Count: > 0 } open
+            ? null
+            : $"The HTTP interface would serve everyone who reaches {string.Join(" and ", open)}. Make a token with 'splitfrozen token create --name NAME --role admin' and set "
+                + $"{Section}__Tokens__0__Name, {Section}__Tokens__0__Role and {Section}__Tokens__0__Sha256; or listen on this machine alone, for example "
+                + $"ASPNETCORE_URLS=http://127.0.0.1:8080; or set {Section}__AllowAnonymous=true where something before it decides who gets there.";
 }

@@ -21,7 +21,8 @@ internal sealed class KnownRuns(RedisRunStore store, ILogger<KnownRuns> logger)
         var open = (await store.ListOpenAsync(cancellationToken).ConfigureAwait(false)).ToDictionary(run => run.RunId);
         foreach (var (runId, (run, events)) in _known.Where(known => !open.ContainsKey(known.Key)).ToArray())
         {
-            if (await store.FindAsync(runId, cancellationToken).ConfigureAwait(false) is not null)
+            if (await store.FindAsync(runId, cancellationToken).ConfigureAwait(false) is not null
+                || await store.WasDeletedAsync(runId, cancellationToken).ConfigureAwait(false))
             {
                 _known.Remove(runId);
             }

@@ -1,6 +1,10 @@
-/** An answer of the interface, or an error with what it said. */
+/** An answer of the interface, or an error with what it said. Where a token is missing, the sign-in page takes over. */
 export async function get(path) {
   const response = await fetch(path, { headers: { accept: 'application/json' }, cache: 'no-store' });
+  if (response.status === 401) {
+    location.replace(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+  }
+
   const body = await response.json().catch(() => null);
   if (!response.ok) {
     throw Object.assign(new Error(body?.errors?.join(' ') ?? `${path} answered ${response.status}.`), { status: response.status });

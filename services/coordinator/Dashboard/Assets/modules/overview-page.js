@@ -1,7 +1,8 @@
 import { get, repeat } from './api.js';
 import { byId, setText } from './dom.js';
-import { badge, count, moment, seconds, word } from './format.js';
+import { badge, bytes, count, moment, seconds, word } from './format.js';
 import { heard, profile, state } from './devices.js';
+import { showSession } from './session.js';
 import { Table } from './table.js';
 
 const runsTable = new Table(byId('runs-table'), 'Runs, the newest first', [
@@ -11,6 +12,10 @@ const runsTable = new Table(byId('runs-table'), 'Runs, the newest first', [
 const devicesTable = new Table(byId('devices-table'), 'Device workers', [
   { title: 'Device' }, { title: 'State' }, { title: 'Last heard' }, { title: 'What it can do' }, { title: 'Own data' }, { title: 'Clients', number: true },
 ], 'No device worker has announced itself yet.');
+
+const lettersTable = new Table(byId('refused-table'), 'Dead letters, the newest first', [
+  { title: 'Run' }, { title: 'Client' }, { title: 'Size', number: true }, { title: 'Reason', wide: true },
+], 'No message was refused.');
 
 // The list tells where a run stands, not how fast it goes: that is seen between two looks at it.
 const firstSeen = new Map();
@@ -61,4 +66,26 @@ async function refresh() {
   }
 }
 
+/** The broker hands over every letter to have them counted, so they are looked at more rarely. */
+async function refreshLetters() {
+  try {
+    const letters = await get('/api/dead-letters');
+    lettersTable.show(letters.map((letter) => [letter.run_id || '–', letter.client_id || '–', bytes(letter.bytes), letter.reason]));
+    setText(byId('refused-summary'), '');
+  } catch (error) {
+    setText(byId('refused-summary'), `They cannot be read now; asking again. ${error.message}`);
+  }
+}
+
 repeat(refresh, 2000);
+
+// Until it is known who looks, nothing is shown that only an administrator may see.
+repeat(async () => {
+  const session = await showSession().catch(() => null);
+  if (session?.role === 'admin') {
+    byId('refused').hidden = byId('refused-link').hidden = false;
+    repeat(refreshLetters, 30000);
+  }
+
+  return session === null;
+}, 2000);

@@ -3,6 +3,7 @@ import { Chart } from './chart.js';
 import { byId, setText } from './dom.js';
 import { RunAccount } from './run-account.js';
 import { RunTables } from './run-tables.js';
+import { showSession } from './session.js';
 import { showFacts, showFlow, showTrainerTime } from './run-figures.js';
 import { count, word } from './format.js';
 
@@ -117,3 +118,4 @@ async function refresh() {
 setText(byId('title'), `Run ${runId}`);
 document.title = `${runId} · SplitFrozen`;
 repeat(refresh, 2000);
+repeat(async () => await showSession().catch(() => null) === null, 2000);
