@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.Contracts.RunSpecification;
@@ -17,6 +18,7 @@ public sealed class Cluster : IAsyncDisposable
     private Cluster(RabbitMqServer broker, RedisServer redis, ClusterOptions options)
     {
         (Broker, Redis, _options) = (broker, redis, options);
+        _http.DefaultRequestHeaders.Authorization = options.Token is { } token ? new AuthenticationHeaderValue("Bearer", token) : null;
         Address = $"http://127.0.0.1:{ServerProcess.FreePorts(1)[0].ToString(CultureInfo.InvariantCulture)}";
     }
 
@@ -88,8 +90,8 @@ public sealed class Cluster : IAsyncDisposable
     }
 
     /// <summary>Runs a command of the command line against the coordinator.</summary>
-    public Task<(int Code, string Output, string Error)> CommandAsync(CancellationToken cancellationToken, params string[] arguments) =>
-        Programs.CommandAsync(new Dictionary<string, string> { ["SPLITFROZEN_COORDINATOR"] = Address }, cancellationToken, arguments);
+    public Task<(int Code, string Output, string Error)> CommandAsync(CancellationToken cancellationToken, params string[] arguments) => Programs.CommandAsync(
+        new Dictionary<string, string> { ["SPLITFROZEN_COORDINATOR"] = Address, ["SPLITFROZEN_TOKEN"] = _options.Token ?? "" }, cancellationToken, arguments);
 
     /// <summary>Where the kit of an enrolled device lies.</summary>
     public string Kit(string device) => Path.Combine(Folder, device + ".kit.json");

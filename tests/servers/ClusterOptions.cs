@@ -33,6 +33,9 @@ public sealed record ClusterOptions
     /// <summary>More settings for every service, as environment variables.</summary>
     public IReadOnlyDictionary<string, string> Settings { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Token that this test's own requests and commands carry; the coordinator's are in <see cref="Settings"/>.</summary>
+    public string? Token { get; init; }
+
     /// <summary>Least severe messages in the services' logs.</summary>
     public string LogLevel { get; init; } = "Information";
 }

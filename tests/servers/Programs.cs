@@ -32,9 +32,20 @@ public static class Programs
     }
 
     /// <summary>Runs the command line to its end.</summary>
-    public static async Task<(int Code, string Output, string Error)> CommandAsync(IReadOnlyDictionary<string, string> environment, CancellationToken cancellationToken, params string[] arguments)
+    public static Task<(int Code, string Output, string Error)> CommandAsync(
+        IReadOnlyDictionary<string, string> environment, CancellationToken cancellationToken, params string[] arguments) =>
+        RunAsync("SplitFrozen.Cli", "splitfrozen", environment, cancellationToken, arguments);
+
+    /// <summary>Runs a program to its end.</summary>
+    /// <param name="project">Its project, for example <c>SplitFrozen.Coordinator</c>.</param>
+    /// <param name="assembly">Its assembly.</param>
+    /// <param name="environment">More environment variables.</param>
+    /// <param name="cancellationToken">Kills it.</param>
+    /// <param name="arguments">Its arguments.</param>
+    public static async Task<(int Code, string Output, string Error)> RunAsync(
+        string project, string assembly, IReadOnlyDictionary<string, string> environment, CancellationToken cancellationToken, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Built("SplitFrozen.Cli", "splitfrozen"), .. arguments])
+        var start = new ProcessStartInfo("dotnet", [Built(project, assembly), .. arguments])
         {
             RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = Path.GetTempPath(),
         };

@@ -10,7 +10,12 @@ public sealed class Service
     private readonly IReadOnlyDictionary<string, string> _settings;
     private Process? _process;
 
-    internal Service(string name, string project, string log, IReadOnlyDictionary<string, string> settings) =>
+    /// <summary>A process that does not run yet.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="project">Its project and assembly, for example <c>SplitFrozen.Coordinator</c>.</param>
+    /// <param name="log">File for what it writes.</param>
+    /// <param name="settings">Its environment variables.</param>
+    public Service(string name, string project, string log, IReadOnlyDictionary<string, string> settings) =>
         (Name, _project, _log, _settings) = (name, project, log, settings);
 
     /// <summary>Its name within the cluster.</summary>

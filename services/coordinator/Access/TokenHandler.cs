@@ -113,7 +113,7 @@ internal sealed partial class TokenHandler(
     private (string Route, string Role) Asked()
     {
         var endpoint = Context.GetEndpoint();
-        return ((endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "no route", Policies.Name(Policies.RoleOf(endpoint) ?? ApiRole.Admin));
+        return ((endpoint as RouteEndpoint)?.RoutePattern.RawText?.TrimEnd('/') ?? "no route", Policies.Name(Policies.RoleOf(endpoint) ?? ApiRole.Admin));
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Refused {Method} {Route}, which needs the role {Role}: {Presented}; from {Address}")]

@@ -1,3 +1,6 @@
+using System.Security.Cryptography;
+using SplitFrozen.Contracts.Api;
+
 namespace SplitFrozen.ActivationCache.Tests;
 
 public sealed class RedisArtifactStoreTests
@@ -37,7 +40,7 @@ public sealed class RedisArtifactStoreTests
         await store.StoreAsync("r", "a", Bytes(10, 3), Token);
         await store.StoreAsync("other", "a", Bytes(10, 4), Token);
 
-        Assert.Equal(["a", "b"], await store.ListAsync("r", Token));
+        Assert.Equal([Artifact("a", Bytes(10, 3)), Artifact("b", Bytes(10, 2))], await store.ListAsync("r", Token));
         Assert.Equal(Bytes(10, 2), await store.FetchAsync("r", "b", Token));
 
         await store.DeleteAsync("r", Token);
@@ -96,6 +99,16 @@ public sealed class RedisArtifactStoreTests
         await Assert.ThrowsAsync<ArgumentException>(() => store.StoreAsync("r", name, new byte[1], Token));
         Assert.Null(await store.FetchAsync("r", name, Token));
     }
+
+    [Fact]
+    public async Task ListAsync_FileOfAVersionWithoutHashes_IsListedWithoutOne()
+    {
+        await using var server = await CacheServer.StartAsync(CacheServer.Embedded, Token);
+        await server.Connection.State.GetDatabase().HashSetAsync("run:r:artifacts", "a", "10 1");
+        Assert.Equal([new("a", 10, null)], await new RedisArtifactStore(server.Connection).ListAsync("r", Token));
+    }
+
+    private static RunArtifact Artifact(string name, byte[] bytes) => new(name, bytes.Length, Convert.ToHexStringLower(SHA256.HashData(bytes)));
 
     private static byte[] Bytes(int size, byte seed) => [.. Enumerable.Range(0, size).Select(i => (byte)(i + seed))];
 }

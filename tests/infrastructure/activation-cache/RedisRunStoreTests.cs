@@ -88,6 +88,33 @@ public sealed class RedisRunStoreTests
     [Theory]
     [InlineData(CacheServer.Embedded)]
     [InlineData(CacheServer.Redis)]
+    public async Task Deletion_OfARunWhoseEndIsRecorded_LeavesNothingAndKeepsItFromBeingResumed(string kind)
+    {
+        await using var server = await CacheServer.StartAsync(kind, Token);
+        var store = new RedisRunStore(server.Connection, TimeProvider.System);
+        await store.CreateAsync("a", s_spec, Token);
+        await store.AppendEventAsync("a", "event", Token);
+        await store.TryChangeAsync("a", [RunStatus.Pending], RunStatus.Failed, "why", Token);
+        Assert.False(await store.TryBeginDeletionAsync("a", Token));
+        Assert.False(await store.TryBeginDeletionAsync("none", Token));
+        await store.CloseAsync("a", Token);
+
+        Assert.False(await store.WasDeletedAsync("a", Token));
+        Assert.True(await store.TryBeginDeletionAsync("a", Token));
+        Assert.False(await store.TryResumeAsync("a", Token));
+        Assert.True(await store.TryBeginDeletionAsync("a", Token));
+        await store.DeleteAsync("a", Token);
+
+        Assert.Null(await store.FindAsync("a", Token));
+        Assert.Empty(await store.ListAsync(Token));
+        Assert.Empty((await store.ReadEventsAsync("a", 0, 10, Token)).Lines);
+        Assert.Equal(0, await store.CountEventsAsync("a", Token));
+        Assert.True(await store.WasDeletedAsync("a", Token));
+    }
+
+    [Theory]
+    [InlineData(CacheServer.Embedded)]
+    [InlineData(CacheServer.Redis)]
     public async Task ReadEventsAsync_MoreThanAreKept_NumbersStayAndTheOldestLeave(string kind)
     {
         await using var server = await CacheServer.StartAsync(kind, Token);

@@ -39,7 +39,7 @@ public sealed class CoordinatorHostTests : HostedRun
         Assert.Equal(["client-1", "client-2", "client-3", "evaluation"], run.Clients.Select(client => client.ClientId));
         Assert.All(run.Clients, client => Assert.NotEmpty(client.CutReason));
         Assert.All(devices, device => Assert.Equal(2, run.Clients.Count(client => client.Device == device.Device)));
-        Assert.Equal(["adapter_model.safetensors"], run.Artifacts);
+        Assert.Equal([new("adapter_model.safetensors", 3, "039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81")], run.Artifacts);
         Assert.Equal([1, 2, 3], await host.Client.GetByteArrayAsync($"/api/runs/{runId}/artifacts/adapter_model.safetensors", Token));
         Assert.Equal(runId, Assert.Single((await host.Client.GetFromJsonAsync<RunSummary[]>("/api/runs", ClusterApi.Json, Token))!).RunId);
         AssertExactlyOnce();
@@ -259,8 +259,8 @@ public sealed class CoordinatorHostTests : HostedRun
         using var document = JsonDocument.Parse(await host.Client.GetStringAsync("/openapi/v1.json", Token));
         string[] expected =
         [
-            "/api/devices", "/api/runs", "/api/runs/{id}", "/api/runs/{id}/artifacts/{name}", "/api/runs/{id}/cancel", "/api/runs/{id}/events",
-            "/api/runs/{id}/resume",
+            "/api/dead-letters", "/api/devices", "/api/runs", "/api/runs/{id}", "/api/runs/{id}/artifacts/{name}", "/api/runs/{id}/cancel", "/api/runs/{id}/events",
+            "/api/runs/{id}/resume", "/api/session",
         ];
         Assert.Equal(expected, document.RootElement.GetProperty("paths").EnumerateObject().Select(path => path.Name).Order(StringComparer.Ordinal));
         Assert.Equal("Healthy", await host.Client.GetStringAsync("/health/live", Token));

@@ -3,6 +3,7 @@ using System.Net.Http.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -31,6 +32,9 @@ internal sealed class CoordinatorHost : IAsyncDisposable
 
     public bool IsActive => _app.Services.GetRequiredService<RunSupervisor>().IsActive;
 
+    /// <summary>Every route with its metadata.</summary>
+    public IReadOnlyList<RouteEndpoint> Routes => [.. _app.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()];
+
     public static async Task<CoordinatorHost> StartAsync(
         string redis, InProcessControlPlane control, InProcessDataPlane data, params (string Key, string Value)[] settings)
     {
@@ -57,6 +61,7 @@ internal sealed class CoordinatorHost : IAsyncDisposable
         builder.Services.AddSingleton<IActivationSource>(data);
         builder.Services.AddSingleton<IStepPublisher>(data);
         builder.Services.AddSingleton<IRunQueues>(data);
+        builder.Services.AddSingleton<IDeadLetters>(data);
         var connection = await CacheConnection.ConnectAsync(redis, CancellationToken.None);
         builder.Services.AddSingleton(_ => connection);
         builder.Services.AddSingleton<IActivationCache>(_ => new RedisActivationCache(connection, 1 << 30));

@@ -184,6 +184,28 @@ public sealed class RabbitMqActivationsTests(Broker broker) : RabbitMqTests(brok
     }
 
     [Fact]
+    public async Task DeadLetters_LookedAtByAnOperator_AreTheNewestWithoutBodiesAndStay()
+    {
+        var plane = Plane(Options(QueueKind.Classic));
+        await plane.DeadLetters.PurgeAsync(Token);
+        await using (var subscription = await Subscribe(plane, prefetch: 5))
+        {
+            for (byte n = 1; n <= 4; n++)
+            {
+                await Publish(plane, new byte[n]);
+                await (await Receive(subscription)).RejectAsync($"reason {n}", Token);
+            }
+        }
+
+        // Two who look at once see the same.
+        var looks = await Task.WhenAll(plane.DeadLetters.NewestAsync(2, Token), plane.DeadLetters.NewestAsync(2, Token));
+        Assert.All(looks, newest => Assert.Equal([new(Run, "a", "reason 4", 4), new(Run, "a", "reason 3", 3)], newest));
+        Assert.Equal(4, (await plane.DeadLetters.NewestAsync(200, Token)).Count);
+        Assert.Equal(4, await plane.DeadLetters.PurgeAsync(Token));
+        Assert.Empty(await plane.DeadLetters.NewestAsync(200, Token));
+    }
+
+    [Fact]
     public async Task DeadLetters_MovedByTheBroker_NameTheirQueue()
     {
         var plane = Plane(Options(QueueKind.Classic));
