@@ -195,6 +195,24 @@ public sealed class BrokenManifestTests
         AssertFound(ImageCheck.Faults, Production.With("Deployment", "trainer", d => Container(d)["image"] = image), image);
 
     [Fact]
+    public void Coordinator_WithoutTokens_IsFound() =>
+        AssertFound(
+            SettingsCheck.Faults,
+            Production.With("Deployment", "coordinator", d => Container(d)["env"]!.AsArray().RemoveAll(v => ((string)v!["name"]!).StartsWith("Coordinator__Tokens", StringComparison.Ordinal))),
+            "would serve everyone who reaches http://*:8080");
+
+    [Fact]
+    public void Token_WithAnUnknownRole_IsFound() =>
+        AssertFound(SettingsCheck.Faults, Production.With("Deployment", "coordinator", d => Variable(d, "Coordinator__Tokens__0__Role")["value"] = "Root"), "Root");
+
+    [Fact]
+    public void Scaler_WhoseTokenIsNotThere_IsFound()
+    {
+        AssertFound(ReferenceCheck.Faults, Production.With("TriggerAuthentication", "coordinator", d => d["spec"]!["secretTargetRef"]![0]!["key"] = "gone"), "key gone of the secret coordinator");
+        AssertFound(ReferenceCheck.Faults, Production.Without("TriggerAuthentication", "coordinator"), "asks with the authentication 'coordinator'");
+    }
+
+    [Fact]
     public void Trainer_KilledBeforeItHasDrained_IsFound() =>
         AssertFound(ShutdownCheck.Faults, Production.With("Deployment", "trainer", d => Pod(d)["terminationGracePeriodSeconds"] = 120), "trainer is killed after 00:02:00");
 

@@ -22,6 +22,7 @@ public sealed class ComposeTests
     [InlineData("trainer", "environment/Trainer__Foldr", "/runs", "Foldr")]
     [InlineData("trainer", "environment/Transport__QueueKind", "Mirrored", "Mirrored")]
     [InlineData("trainer", "environment/OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317", "connects to collector")]
+    [InlineData("coordinator", "environment/Coordinator__AllowAnonymous", "false", "would serve everyone who reaches http://*:8080")]
     [InlineData("trainer", "stop_grace_period", "30s", "is killed after 00:00:30")]
     [InlineData("trainer", "user", "0:0", "may do more")]
     [InlineData("redis", "image", "redis:latest", "has no version")]

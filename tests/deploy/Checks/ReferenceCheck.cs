@@ -46,9 +46,35 @@ internal static class ReferenceCheck
             }
         }
 
+        foreach (var fault in TriggerFaults(manifests, secrets))
+        {
+            yield return fault;
+        }
+
         foreach (var document in manifests.Documents.Where(document => (string?)document["kind"] != "Namespace" && (string?)document["metadata"]!["namespace"] != manifests.Namespace))
         {
             yield return $"{document["kind"]} {document["metadata"]!["name"]} is not in the namespace {manifests.Namespace}.";
+        }
+    }
+
+    /// <summary>A scaler's token is there, and so is the secret that it comes from.</summary>
+    private static IEnumerable<string> TriggerFaults(Manifests manifests, Dictionary<string, HashSet<string>> secrets)
+    {
+        var authentications = manifests.Of("TriggerAuthentication").ToDictionary(document => (string)document["metadata"]!["name"]!, StringComparer.Ordinal);
+        foreach (var name in manifests.Of("ScaledObject").SelectMany(scaler => scaler["spec"]!["triggers"]!.AsArray()).Select(trigger => (string?)trigger!["authenticationRef"]?["name"]))
+        {
+            if (name is null || !authentications.ContainsKey(name))
+            {
+                yield return $"A scaler asks with the authentication '{name}', which is not there.";
+            }
+        }
+
+        foreach (var target in authentications.Values.SelectMany(document => document["spec"]!["secretTargetRef"]!.AsArray()))
+        {
+            if (secrets.GetValueOrDefault((string)target!["name"]!)?.Contains((string)target["key"]!) != true)
+            {
+                yield return $"A scaler's {target["parameter"]} is the key {target["key"]} of the secret {target["name"]}, which is not there.";
+            }
         }
     }
 

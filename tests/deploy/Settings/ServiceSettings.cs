@@ -20,7 +20,8 @@ internal sealed class ServiceSettings
     [
         "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME",
         "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_METRIC_EXPORT_INTERVAL",
-        "ASPNETCORE_HTTP_PORTS", "ASPNETCORE_HTTPS_PORTS", "ASPNETCORE_URLS", "Kestrel__Certificates__Default__Path", "Kestrel__Certificates__Default__KeyPath", "ASPNETCORE_ENVIRONMENT", "DOTNET_ENVIRONMENT", "DOTNET_EnableDiagnostics", "DOTNET_gcServer",
+        "ASPNETCORE_HTTP_PORTS", "ASPNETCORE_HTTPS_PORTS", "ASPNETCORE_URLS", "ASPNETCORE_FORWARDEDHEADERS_ENABLED", "ASPNETCORE_ENVIRONMENT", "DOTNET_ENVIRONMENT",
+        "DOTNET_EnableDiagnostics", "DOTNET_gcServer", "Kestrel__Certificates__Default__Path", "Kestrel__Certificates__Default__KeyPath",
         "SPLITFROZEN_LIBTORCH", "XDG_CACHE_HOME", "OMP_NUM_THREADS", "OMP_WAIT_POLICY",
     ];
 
@@ -54,14 +55,17 @@ internal sealed class ServiceSettings
         foreach (var name in environment.Keys.Where(name => !parts.Contains(name) && !s_plainNames.Contains(name, StringComparer.Ordinal)))
         {
             var split = name.Split("__");
-            if (split.Length < 2 || (split[0] != "Logging" && !sections.ContainsKey(split[0])))
+            if (split.Length < 2 || (split[0] is not ("Logging" or "Kestrel") && !sections.ContainsKey(split[0])))
             {
                 yield return $"{name} is no setting of this service.";
             }
         }
 
+        // A host reads its own variables without their prefix.
         var configuration = new ConfigurationBuilder()
-            .AddInMemoryCollection(environment.Select(variable => KeyValuePair.Create(variable.Key.Replace("__", ":", StringComparison.Ordinal), (string?)variable.Value))).Build();
+            .AddInMemoryCollection(environment.Select(variable => KeyValuePair.Create(
+                variable.Key.Replace("ASPNETCORE_", "", StringComparison.Ordinal).Replace("__", ":", StringComparison.Ordinal), (string?)variable.Value)))
+            .Build();
         foreach (var fault in sections.SelectMany(section => Bind(configuration, section.Key, section.Value)).Concat(Started(configuration)).Concat(Addresses(environment)))
         {
             yield return fault;
