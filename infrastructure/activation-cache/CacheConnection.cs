@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using SplitFrozen.Contracts.Security;
 using StackExchange.Redis;
 
@@ -25,6 +26,7 @@ public sealed class CacheConnection : IAsyncDisposable
     /// <param name="connectionString">Its address, in the form of StackExchange.Redis; with <c>ssl=true</c> over TLS.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="CacheException">Nobody answers there.</exception>
+    /// <exception cref="ValidationException">The text cannot be read.</exception>
     public static Task<CacheConnection> ConnectAsync(string connectionString, CancellationToken cancellationToken) =>
         ConnectAsync(connectionString, CertificateTrust.OfMachine, cancellationToken);
 
@@ -33,6 +35,7 @@ public sealed class CacheConnection : IAsyncDisposable
     /// <param name="trust">Whom a connection over TLS believes.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="CacheException">Nobody answers there.</exception>
+    /// <exception cref="ValidationException">The text cannot be read.</exception>
     public static async Task<CacheConnection> ConnectAsync(string connectionString, CertificateTrust trust, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(trust);
@@ -57,7 +60,7 @@ public sealed class CacheConnection : IAsyncDisposable
 
     internal static async Task<ConnectionMultiplexer> OpenAsync(string connectionString, CertificateTrust trust, bool allowAdmin, CancellationToken cancellationToken)
     {
-        var options = ConfigurationOptions.Parse(connectionString);
+        var options = Parse(connectionString);
         options.AllowAdmin = allowAdmin;
         options.CertificateValidation += trust.Believes;
         options.AsyncTimeout = options.SyncTimeout = 60_000;

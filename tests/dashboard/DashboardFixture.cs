@@ -1,5 +1,7 @@
+using System.Net.Http.Headers;
 using Microsoft.Playwright;
 using RabbitMQ.Client;
+using SplitFrozen.Contracts.Api;
 using SplitFrozen.Processes.Tests;
 using SplitFrozen.TestServers;
 
@@ -15,6 +17,7 @@ public sealed class DashboardFixture : IAsyncLifetime
     public const string Markup = "<img src=x onerror=\"document.title='owned'\"><b>bold</b>";
 
     private const string Password = "secret";
+    private const string Setting = "Coordinator__Tokens__";
     private static readonly string[] s_browsers = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
     private IPlaywright? _playwright;
@@ -33,6 +36,12 @@ public sealed class DashboardFixture : IAsyncLifetime
     /// <summary>The finished run.</summary>
     public string Run { get; private set; } = "";
 
+    /// <summary>The token of an administrator, <c>operator</c>.</summary>
+    public string Operator { get; } = ApiToken.Create();
+
+    /// <summary>The token of <c>reader</c>, who may only look.</summary>
+    public string Reader { get; } = ApiToken.Create();
+
     /// <summary>Where screenshots are kept.</summary>
     public static string Artifacts { get; } = Directory.CreateDirectory(Path.Combine(Programs.Root, "artifacts", "dashboard")).FullName;
 
@@ -50,7 +59,14 @@ public sealed class DashboardFixture : IAsyncLifetime
             new ClusterOptions
             {
                 Devices = 2,
-                Settings = new Dictionary<string, string> { ["Coordinator__TraceUrl"] = "http://127.0.0.1:16686/search?tags={\"splitfrozen.run\":\"RUN\"}" },
+                Token = Operator,
+                Settings = new Dictionary<string, string>
+                {
+                    ["Coordinator__TraceUrl"] = "http://127.0.0.1:16686/search?tags={\"splitfrozen.run\":\"RUN\"}",
+                    [$"{Setting}0__Name"] = "operator", [$"{Setting}0__Role"] = "Admin", [$"{Setting}0__Sha256"] = Convert.ToHexString(ApiToken.Hash(Operator)),
+                    [$"{Setting}1__Name"] = "reader", [$"{Setting}1__Role"] = "Read", [$"{Setting}1__Sha256"] = Convert.ToHexString(ApiToken.Hash(Reader)),
+                    ["Coordinator__UnknownCallersPerMinute"] = "1000",
+                },
             },
             token);
         if (_cluster.SkipReason is { } reason)
@@ -84,6 +100,9 @@ public sealed class DashboardFixture : IAsyncLifetime
         }
     }
 
+    /// <summary>A program with the operator's token.</summary>
+    internal HttpClient Client() => new() { DefaultRequestHeaders = { Authorization = new AuthenticationHeaderValue("Bearer", Operator) } };
+
     /// <summary>Sends an honest body again, in the name of a run that is called as a piece of HTML, while the trainer is away: the run waits for it.</summary>
     private async Task RefuseOneAsync(CancellationToken token)
     {
@@ -101,7 +120,7 @@ public sealed class DashboardFixture : IAsyncLifetime
 
     private async Task UntilRefusedAsync(CancellationToken token)
     {
-        using var http = new HttpClient();
+        using var http = Client();
         using var events = new StreamReader(await http.GetStreamAsync($"{Cluster.Address}/api/runs/{Run}/events", token));
         while (await events.ReadLineAsync(token) is { } line && !line.Contains("\"message_rejected\"", StringComparison.Ordinal))
         {

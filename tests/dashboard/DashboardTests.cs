@@ -110,12 +110,14 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
     [InlineData("run", 1280, ColorScheme.Light)]
     [InlineData("run", 380, ColorScheme.Light)]
     [InlineData("run", 1280, ColorScheme.Dark)]
+    [InlineData("sign-in", 380, ColorScheme.Light)]
+    [InlineData("sign-in", 1280, ColorScheme.Dark)]
     public async Task Page_OnPhoneAndDesktopInLightAndDark_FitsAndIsAccessible(string path, int width, ColorScheme scheme)
     {
         Assert.SkipWhen(fixture.SkipReason is not null, fixture.SkipReason ?? "");
-        await using var view = await OpenAsync(path == "run" ? RunPath : path, width, scheme);
+        await using var view = await OpenAsync(path switch { "run" => RunPath, "sign-in" => "/sign-in", _ => path }, width, scheme);
         await ExpectFilledAsync(view.Page, path);
-        var name = $"{(path == "run" ? "run" : "overview")}-{width}-{(scheme == ColorScheme.Dark ? "dark" : "light")}.png";
+        var name = $"{(path == "/" ? "overview" : path)}-{width}-{(scheme == ColorScheme.Dark ? "dark" : "light")}.png";
         await view.Page.ScreenshotAsync(new() { FullPage = true, Path = Path.Combine(DashboardFixture.Artifacts, name) });
 
         Assert.Equal(width, await view.Page.EvaluateAsync<int>("document.documentElement.scrollWidth"));
@@ -155,13 +157,17 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
     public async Task Responses_CarryTheHeadersThatProtectTheReader()
     {
         Assert.SkipWhen(fixture.SkipReason is not null, fixture.SkipReason ?? "");
-        using var http = new HttpClient();
-        foreach (var path in (string[])["/", RunPath, "/modules/chart.js", "/api/runs"])
+        using var http = fixture.Client();
+        foreach (var path in (string[])["/", RunPath, "/sign-in", "/modules/chart.js", "/api/runs"])
         {
             using var response = await http.GetAsync(fixture.Cluster.Address + path, Token);
             response.EnsureSuccessStatusCode();
             Assert.StartsWith("default-src 'self'", Assert.Single(response.Headers.GetValues("Content-Security-Policy")), StringComparison.Ordinal);
             Assert.Equal("nosniff", Assert.Single(response.Headers.GetValues("X-Content-Type-Options")));
+            Assert.Equal("same-origin", Assert.Single(response.Headers.GetValues("Cross-Origin-Opener-Policy")));
+            Assert.Equal("same-origin", Assert.Single(response.Headers.GetValues("Cross-Origin-Resource-Policy")));
+            Assert.False(response.Headers.Contains("Server"));
+            Assert.Equal(path.StartsWith("/api", StringComparison.Ordinal), response.Headers.CacheControl?.NoStore == true);
         }
     }
 
@@ -171,15 +177,31 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
 
     private async Task ExpectFilledAsync(IPage page, string path)
     {
+        if (path == "sign-in")
+        {
+            // As it looks when it says no: the message counts too.
+            await page.GetByLabel("Token").FillAsync("wrong");
+            await page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
+            await Expect(page.GetByRole(AriaRole.Alert)).ToContainTextAsync("not known here");
+            return;
+        }
+
+        await Expect(page.Locator("#session")).ToContainTextAsync("operator (admin)");
         await Expect(page.Locator("#devices-table tbody tr")).ToHaveCountAsync(2);
-        await (path == "run"
-            ? Expect(page.Locator("#loss-chart .plot")).ToHaveAttributeAsync("data-points", $"{SampleRun.Steps}")
-            : Expect(page.Locator($"a[href='{RunPath}']")).ToBeVisibleAsync());
+        if (path == "run")
+        {
+            await Expect(page.Locator("#loss-chart .plot")).ToHaveAttributeAsync("data-points", $"{SampleRun.Steps}");
+        }
+        else
+        {
+            await Expect(page.Locator($"a[href='{RunPath}']")).ToBeVisibleAsync();
+            await Expect(page.Locator("#refused-table tbody tr")).ToHaveCountAsync(1);
+        }
     }
 
     private Task<View> OpenAsync(string path, int width = 1280, ColorScheme scheme = ColorScheme.Light)
     {
         Assertions.SetDefaultExpectTimeout(Patience);
-        return View.OpenAsync(fixture.Browser, fixture.Cluster.Address, path, width, scheme);
+        return View.OpenAsync(fixture.Browser, fixture.Cluster.Address, path, width, scheme, fixture.Operator);
     }
 }

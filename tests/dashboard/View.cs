@@ -18,9 +18,21 @@ internal sealed class View : IAsyncDisposable
 
     public IPage Page { get; }
 
-    public static async Task<View> OpenAsync(IBrowser browser, string origin, string path, int width, ColorScheme scheme)
+    /// <summary>Opens a page.</summary>
+    /// <param name="browser">The browser.</param>
+    /// <param name="origin">The coordinator.</param>
+    /// <param name="path">Path of the page.</param>
+    /// <param name="width">Width of the window.</param>
+    /// <param name="scheme">What the reader prefers.</param>
+    /// <param name="token">With whose token the reader has signed in before; null for nobody's.</param>
+    public static async Task<View> OpenAsync(IBrowser browser, string origin, string path, int width, ColorScheme scheme, string? token)
     {
         var context = await browser.NewContextAsync(new() { ViewportSize = new() { Width = width, Height = 800 }, ColorScheme = scheme });
+        if (token is not null)
+        {
+            await context.AddCookiesAsync([new() { Name = "splitfrozen", Value = token, Url = origin, HttpOnly = true, SameSite = SameSiteAttribute.Strict }]);
+        }
+
         var view = new View(context, await context.NewPageAsync(), origin);
         await view.Page.GotoAsync(origin + path, new() { WaitUntil = WaitUntilState.DOMContentLoaded });
         return view;

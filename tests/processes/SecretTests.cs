@@ -65,7 +65,7 @@ public sealed class SecretTests : ClusterTests, IAsyncLifetime
             answers.Add(await AskAsync(http, HttpMethod.Get, "/api/runs", _wrongToken, HttpStatusCode.Unauthorized));
             answers.Add(await AskAsync(http, HttpMethod.Delete, "/api/dead-letters", _token, HttpStatusCode.Forbidden));
             answers.Add(await AskAsync(http, HttpMethod.Get, $"/api/session?name={Header}", _token, HttpStatusCode.OK));
-            foreach (var (token, status) in new[] { (_token, HttpStatusCode.OK), (_wrongToken, HttpStatusCode.Unauthorized) })
+            foreach (var (token, status) in new[] { (_wrongToken, HttpStatusCode.Unauthorized), (_token, HttpStatusCode.OK) })
             {
                 using var signIn = await http.PostAsJsonAsync("/api/session", new SignIn(token), ClusterApi.Json, Token);
                 Assert.Equal(status, signIn.StatusCode);
