@@ -58,6 +58,21 @@ public sealed class CacheConnection : IAsyncDisposable
         await State.DisposeAsync().ConfigureAwait(false);
     }
 
+    private static ConfigurationOptions Parse(string connectionString)
+    {
+        try
+        {
+            return ConfigurationOptions.Parse(connectionString);
+        }
+        catch (Exception exception) when (exception is ArgumentException or FormatException or OverflowException)
+        {
+#pragma warning disable MA0054 // The library repeats the part that it stumbled over, which may be of a password: neither it nor the value is told.
+            throw new ValidationException(
+                "The address of the cache server cannot be read; expected host:6379,password=… (environment: Transport__Redis). What stands behind a comma is a setting of its own, so a password has none.");
+#pragma warning restore MA0054
+        }
+    }
+
     internal static async Task<ConnectionMultiplexer> OpenAsync(string connectionString, CertificateTrust trust, bool allowAdmin, CancellationToken cancellationToken)
     {
         var options = Parse(connectionString);

@@ -14,16 +14,18 @@ internal sealed class CacheServer : IAsyncDisposable
     private EmbeddedCacheServer? _server;
     private Process? _process;
 
+    public string ConnectionString { get; private set; } = "";
+
     public CacheConnection Connection { get; private set; } = null!;
 
     /// <summary>Starts a server; skips the test where a real Redis is asked for and none is installed.</summary>
     public static async Task<CacheServer> StartAsync(string kind, CancellationToken cancellationToken)
     {
         var server = new CacheServer();
-        var connectionString = kind == Embedded
+        server.ConnectionString = kind == Embedded
             ? await server.StartEmbeddedAsync(cancellationToken)
             : await server.StartRedisAsync(cancellationToken);
-        server.Connection = await CacheConnection.ConnectAsync(connectionString, cancellationToken);
+        server.Connection = await CacheConnection.ConnectAsync(server.ConnectionString, cancellationToken);
         return server;
     }
 

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using SplitFrozen.Contracts.Api;
+using StackExchange.Redis;
 
 namespace SplitFrozen.ActivationCache.Tests;
 
@@ -104,8 +105,18 @@ public sealed class RedisArtifactStoreTests
     public async Task ListAsync_FileOfAVersionWithoutHashes_IsListedWithoutOne()
     {
         await using var server = await CacheServer.StartAsync(CacheServer.Embedded, Token);
-        await server.Connection.State.GetDatabase().HashSetAsync("run:r:artifacts", "a", "10 1");
+        await using var raw = await ConnectionMultiplexer.ConnectAsync(server.ConnectionString);
+        await raw.GetDatabase().HashSetAsync("run:r:artifacts", "a", "10 1");
         Assert.Equal([new("a", 10, null)], await new RedisArtifactStore(server.Connection).ListAsync("r", Token));
+    }
+
+    [Fact]
+    public async Task ConnectAsync_AddressThatCannotBeRead_TellsNothingOfIt()
+    {
+        var exception = await Assert.ThrowsAsync<System.ComponentModel.DataAnnotations.ValidationException>(
+            () => CacheConnection.ConnectAsync("127.0.0.1:1,password=first,second=third", Token));
+        Assert.Contains("host:6379,password=", exception.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("second", exception.ToString(), StringComparison.Ordinal);
     }
 
     private static RunArtifact Artifact(string name, byte[] bytes) => new(name, bytes.Length, Convert.ToHexStringLower(SHA256.HashData(bytes)));
