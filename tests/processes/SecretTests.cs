@@ -20,6 +20,7 @@ public sealed class SecretTests : ClusterTests, IAsyncLifetime
     private const string BrokerPassword = "brokerpassword7c1e";
     private const string RedisPassword = "redispassword93ab";
     private const string Header = "collectorheader55d0";
+    private const string OneShortTry = ",connectTimeout=500,connectRetry=1";
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(4);
 
     private readonly string _token = ApiToken.Create();
@@ -103,8 +104,8 @@ public sealed class SecretTests : ClusterTests, IAsyncLifetime
     {
         var settings = Settings($"http://127.0.0.1:{FreePort()}", fault switch
         {
-            "wrong redis password" => Redis("wrong" + RedisPassword),
-            "no redis" => $"127.0.0.1:{FreePort()},password={RedisPassword},connectTimeout=500",
+            "wrong redis password" => Redis("wrong" + RedisPassword) + OneShortTry,
+            "no redis" => $"127.0.0.1:{FreePort()},password={RedisPassword}{OneShortTry}",
             "malformed redis" => $"{Redis("a")},{RedisPassword}={RedisPassword},{RedisPassword}",
             _ => Redis(RedisPassword),
         });

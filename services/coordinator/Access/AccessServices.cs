@@ -19,6 +19,9 @@ internal static class AccessServices
         services.AddAuthorization(Policies.Add);
         services.AddRateLimiter(_ => { });
         services.AddOptions<RateLimiterOptions>().Configure<CoordinatorHostOptions>(RequestLimits.Add);
+
+        // The host's own line for each request repeats what stands behind a question mark, where someone may have put a token.
+        builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.Warning);
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;

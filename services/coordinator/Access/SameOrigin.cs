@@ -16,6 +16,8 @@ internal static class SameOrigin
             return;
         }
 
+        app.Logger.LogWarning(
+            "Refused {Method} {Route}, which a page of another site asks for; from {Address}", request.Method, TokenHandler.RouteOf(context), context.Connection.RemoteIpAddress);
         await TokenHandler.RefuseAsync(context, StatusCodes.Status403Forbidden, "This comes from a page of another site.").ConfigureAwait(false);
     });
 

@@ -70,6 +70,9 @@ internal sealed partial class TokenHandler(
         await RefuseAsync(Context, StatusCodes.Status403Forbidden, $"This needs the role '{role}'; the token '{name}' has the role '{held}'.").ConfigureAwait(false);
     }
 
+    /// <summary>What is asked for, by the route's own text and not by the caller's.</summary>
+    public static string RouteOf(HttpContext context) => (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText?.TrimEnd('/') ?? "no route";
+
     /// <summary>Answers with the reason.</summary>
     public static Task RefuseAsync(HttpContext context, int status, string reason)
     {
@@ -109,12 +112,7 @@ internal sealed partial class TokenHandler(
         return isLocalName && (Context.Connection.LocalIpAddress is not { } local || IPAddress.IsLoopback(local));
     }
 
-    /// <summary>What was asked for, by the route's own text and not by the caller's.</summary>
-    private (string Route, string Role) Asked()
-    {
-        var endpoint = Context.GetEndpoint();
-        return ((endpoint as RouteEndpoint)?.RoutePattern.RawText?.TrimEnd('/') ?? "no route", Policies.Name(Policies.RoleOf(endpoint) ?? ApiRole.Admin));
-    }
+    private (string Route, string Role) Asked() => (RouteOf(Context), Policies.Name(Policies.RoleOf(Context.GetEndpoint()) ?? ApiRole.Admin));
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Refused {Method} {Route}, which needs the role {Role}: {Presented}; from {Address}")]
     private static partial void LogUnknown(ILogger logger, string method, string route, string role, Presented presented, IPAddress? address);
