@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
-using SplitFrozen.Contracts.Security;
+using SplitFrozen.Cli.Remote;
 using SplitFrozen.Messaging.Devices;
 
 namespace SplitFrozen.Cli.Commands;
@@ -21,7 +21,7 @@ internal static class DeviceCommand
         var device = Device();
         var broker = new Option<string>("--broker") { Description = "Address of the broker as the device reaches it, over TLS, without a login.", HelpName = "amqps://HOST:5671/", Required = true };
         var output = new Option<string>("--out") { Description = "The kit to write, a new file. It holds the device's password.", HelpName = "FILE", Required = true };
-        var management = new ManagementOptions();
+        var management = new ManagementOptions(context);
         var command = new Command("enroll", "Make a device's login at the broker, and write the kit that the device starts with.") { device, broker, output };
         management.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
@@ -36,7 +36,7 @@ internal static class DeviceCommand
             var address = parsed.GetRequiredValue(broker);
             var authority = management.Authority(parsed) is { } file ? await ReadAsync(file, cancellationToken).ConfigureAwait(false) : null;
             var host = VirtualHost(Kit(name, address, "-", authority));
-            using var http = management.Client(parsed, context);
+            using var http = management.Client(parsed);
             var enrollment = new DeviceEnrollment(http, host);
             var kit = Kit(name, address, await enrollment.EnrollAsync(name, cancellationToken).ConfigureAwait(false), authority);
             try
@@ -60,12 +60,12 @@ internal static class DeviceCommand
     {
         var device = Device();
         var host = Host();
-        var management = new ManagementOptions();
+        var management = new ManagementOptions(context);
         var command = new Command("revoke", "Take a device's login away: its connections are closed, and its kit no longer works.") { device, host };
         management.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            using var http = management.Client(parsed, context);
+            using var http = management.Client(parsed);
             await new DeviceEnrollment(http, parsed.GetRequiredValue(host)).RevokeAsync(parsed.GetRequiredValue(device), cancellationToken).ConfigureAwait(false);
             await context.Output.WriteLineAsync($"revoked: {parsed.GetRequiredValue(device)}").ConfigureAwait(false);
             return ExitCodes.Success;
@@ -76,12 +76,12 @@ internal static class DeviceCommand
     private static Command List(CommandContext context)
     {
         var json = CommonOptions.Json();
-        var management = new ManagementOptions();
+        var management = new ManagementOptions(context);
         var command = new Command("list", "List the devices that have a login.") { json };
         management.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            using var http = management.Client(parsed, context);
+            using var http = management.Client(parsed);
             var devices = await new DeviceEnrollment(http, "/").ListAsync(cancellationToken).ConfigureAwait(false);
             await context.Output.WriteLineAsync(
                 parsed.GetValue(json) ? JsonSerializer.Serialize(devices) : devices.Count == 0 ? "no device is enrolled" : string.Join('\n', devices)).ConfigureAwait(false);
@@ -121,7 +121,7 @@ internal static class DeviceCommand
     }
 
     /// <summary>How the broker's management is reached.</summary>
-    private sealed class ManagementOptions
+    private sealed class ManagementOptions(CommandContext context)
     {
         private readonly Option<string> _address = new("--management")
         {
@@ -129,29 +129,21 @@ internal static class DeviceCommand
             HelpName = "https://HOST:15671", Required = true,
         };
 
-        private readonly Option<string?> _authority = new("--ca") { Description = "Certificates, in PEM, of the authority that signed the broker's. Default: those that this machine knows.", HelpName = "FILE" };
+        private readonly AuthorityOption _authority = new(context);
 
         public void AddTo(Command command)
         {
             command.Add(_address);
-            command.Add(_authority);
+            _authority.AddTo(command);
         }
 
-        public string? Authority(ParseResult parsed) => parsed.GetValue(_authority);
+        public string? Authority(ParseResult parsed) => _authority.File(parsed);
 
-        public HttpClient Client(ParseResult parsed, CommandContext context)
+        public HttpClient Client(ParseResult parsed)
         {
             var login = context.Environment(LoginVariable) ?? throw new InputException($"Set {LoginVariable} to user:password of an administrator of the broker.");
-            try
-            {
-                var trust = CertificateTrust.OfFile(Authority(parsed));
-                var handler = new SocketsHttpHandler { SslOptions = new() { RemoteCertificateValidationCallback = trust.Believes } };
-                return DeviceEnrollment.Client(parsed.GetRequiredValue(_address), login, handler);
-            }
-            catch (FormatException exception)
-            {
-                throw new InputException($"--ca {exception.Message}", exception);
-            }
+            var handler = new SocketsHttpHandler { AllowAutoRedirect = false, SslOptions = new() { CertificateChainPolicy = _authority.Trust(parsed).ChainPolicy } };
+            return DeviceEnrollment.Client(parsed.GetRequiredValue(_address), login, handler);
         }
     }
 }

@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using SplitFrozen.Contracts.Api;
 
 namespace SplitFrozen.Cli.Remote;
@@ -10,7 +8,6 @@ internal sealed class CoordinatorAccess(CommandContext context)
 {
     private const string AddressVariable = "SPLITFROZEN_COORDINATOR";
     private const string TokenVariable = "SPLITFROZEN_TOKEN";
-    private const string AuthorityVariable = "SPLITFROZEN_CA";
     private const string DefaultAddress = "http://127.0.0.1:8080";
 
     private readonly Option<string?> _address = new("--coordinator")
@@ -23,17 +20,14 @@ internal sealed class CoordinatorAccess(CommandContext context)
         Description = $"Token for the coordinator. Default: ${TokenVariable}, where others on this machine do not see it.", HelpName = "TOKEN",
     };
 
-    private readonly Option<string?> _authority = new("--ca")
-    {
-        Description = $"PEM file of the certificate authority to trust for https, and no other. Default: ${AuthorityVariable}, else the system's.", HelpName = "FILE",
-    };
+    private readonly AuthorityOption _authority = new(context);
 
     /// <summary>Adds the options to a verb.</summary>
     public Command AddTo(Command command)
     {
         command.Add(_address);
         command.Add(_token);
-        command.Add(_authority);
+        _authority.AddTo(command);
         return command;
     }
 
@@ -47,7 +41,7 @@ internal sealed class CoordinatorAccess(CommandContext context)
             throw new InputException($"--coordinator {address}: this is no http or https address; for example {DefaultAddress}.");
         }
 
-        return new CoordinatorClient(uri, Token(parsed, uri), Authority(parsed), context.Time);
+        return new CoordinatorClient(uri, Token(parsed, uri), _authority.Trust(parsed), context.Time);
     }
 
     private string? Token(ParseResult parsed, Uri address)
@@ -66,26 +60,5 @@ internal sealed class CoordinatorAccess(CommandContext context)
         return address.Scheme == Uri.UriSchemeHttps || address.IsLoopback
             ? token
             : throw new InputException($"--coordinator {address}: the token is not sent over plain http to another machine, where others could read it on its way. Use https, or a tunnel to 127.0.0.1.");
-    }
-
-    private X509Certificate2Collection? Authority(ParseResult parsed)
-    {
-        var file = parsed.GetValue(_authority) ?? context.Environment(AuthorityVariable);
-        if (string.IsNullOrEmpty(file))
-        {
-            return null;
-        }
-
-        var certificates = new X509Certificate2Collection();
-        try
-        {
-            certificates.ImportFromPemFile(file);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or CryptographicException)
-        {
-            throw new InputException($"--ca {file}: {exception.Message}", exception);
-        }
-
-        return certificates.Count > 0 ? certificates : throw new InputException($"--ca {file}: there is no certificate in it; expected a PEM file.");
     }
 }

@@ -4,12 +4,12 @@ using System.Net.Http.Json;
 using System.Net.ServerSentEvents;
 using System.Security.Authentication;
 using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using Polly;
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.Contracts.Events;
 using SplitFrozen.Contracts.RunSpecification;
+using SplitFrozen.Contracts.Security;
 using SplitFrozen.ServiceDefaults;
 
 namespace SplitFrozen.Cli.Remote;
@@ -26,16 +26,13 @@ internal sealed class CoordinatorClient : IDisposable
 
     /// <param name="address">Base address, for example <c>http://127.0.0.1:8080</c>.</param>
     /// <param name="token">Token for it; null for none.</param>
-    /// <param name="authority">Authorities to trust in place of the system's; null for these.</param>
+    /// <param name="trust">Whose certificates to trust for https.</param>
     /// <param name="time">Clock of the delays between attempts.</param>
-    public CoordinatorClient(Uri address, string? token, X509Certificate2Collection? authority, TimeProvider time)
+    public CoordinatorClient(Uri address, string? token, CertificateTrust trust, TimeProvider time)
     {
         // A coordinator leads nowhere else; what does is not to be followed with a token.
         var handler = new SocketsHttpHandler { AllowAutoRedirect = false };
-        if (authority is not null)
-        {
-            handler.SslOptions.CertificateChainPolicy = Trust(authority);
-        }
+        handler.SslOptions.CertificateChainPolicy = trust.ChainPolicy;
 
         // Events arrive for as long as the run takes.
         _http = new HttpClient(handler) { BaseAddress = address, Timeout = Timeout.InfiniteTimeSpan };
@@ -194,14 +191,6 @@ internal sealed class CoordinatorClient : IDisposable
                 await Task.Delay(wait < s_longestWait ? wait : s_longestWait, _time, cancellationToken).ConfigureAwait(false);
             }
         }
-    }
-
-    private static X509ChainPolicy Trust(X509Certificate2Collection authority)
-    {
-        // A private authority rarely says where it tells which certificates it has taken back.
-        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-        policy.CustomTrustStore.AddRange(authority);
-        return policy;
     }
 
     private static async Task<IReadOnlyList<string>> FaultsAsync(HttpResponseMessage response, CancellationToken cancellationToken)

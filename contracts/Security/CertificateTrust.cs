@@ -10,6 +10,8 @@ namespace SplitFrozen.Contracts.Security;
 /// </summary>
 public sealed class CertificateTrust
 {
+    private const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";
+
     private readonly X509Certificate2Collection? _authorities;
 
     private CertificateTrust(X509Certificate2Collection? authorities) => _authorities = authorities;
@@ -59,28 +61,40 @@ public sealed class CertificateTrust
         }
     }
 
-    /// <summary>Whether a server's certificate is believed; in the form that clients take as a callback.</summary>
+    /// <summary>How a server's certificate is checked, for clients that take that; null for the way of this machine.</summary>
+    public X509ChainPolicy? ChainPolicy
+    {
+        get
+        {
+            if (_authorities is null)
+            {
+                return null;
+            }
+
+            // Authorities of one's own seldom publish which certificates they took back.
+            var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+            policy.CustomTrustStore.AddRange(_authorities);
+            policy.ApplicationPolicy.Add(new Oid(ServerAuthentication));
+            return policy;
+        }
+    }
+
+    /// <summary>Whether a server's certificate is believed; in the form of a callback, for clients that take only that.</summary>
     /// <param name="sender">Not used.</param>
     /// <param name="certificate">The server's certificate.</param>
     /// <param name="chain">What else the server sent.</param>
     /// <param name="errors">What is wrong with it by the authorities of this machine.</param>
     public bool Believes(object sender, X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
     {
-        if (_authorities is null || certificate is null || (errors & ~SslPolicyErrors.RemoteCertificateChainErrors) != SslPolicyErrors.None)
+        if (ChainPolicy is not { } policy || certificate is null || (errors & ~SslPolicyErrors.RemoteCertificateChainErrors) != SslPolicyErrors.None)
         {
             return errors == SslPolicyErrors.None && certificate is not null;
         }
 
-        using var own = new X509Chain();
-        own.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        own.ChainPolicy.CustomTrustStore.AddRange(_authorities);
-
-        // Authorities of one's own seldom publish which certificates they revoked; a device's credential is revoked at the broker.
-        own.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        own.ChainPolicy.ApplicationPolicy.Add(new Oid("1.3.6.1.5.5.7.3.1"));
+        using var own = new X509Chain { ChainPolicy = policy };
         if (chain is not null)
         {
-            own.ChainPolicy.ExtraStore.AddRange(chain.ChainElements.Select(element => element.Certificate).ToArray());
+            policy.ExtraStore.AddRange(chain.ChainElements.Select(element => element.Certificate).ToArray());
         }
 
         using var server = new X509Certificate2(certificate);

@@ -6,7 +6,6 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using SplitFrozen.ActivationCache;
-using SplitFrozen.Contracts.Security;
 using SplitFrozen.Messaging;
 using SplitFrozen.Messaging.ControlBus;
 using SplitFrozen.Messaging.Devices;
@@ -38,14 +37,13 @@ public sealed class ServiceTransport : IAsyncDisposable
     /// <param name="process">Names the process in queue names, for example <c>trainer</c>.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="ValidationException">A setting is missing or out of range.</exception>
-    /// <exception cref="FormatException">The certificates of the authority cannot be read.</exception>
     public static async Task<ServiceTransport> OpenAsync(IHostApplicationBuilder builder, string process, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(builder);
         var options = builder.Configuration.GetSection(TransportOptions.Section).Get<TransportOptions>() ?? new TransportOptions();
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
         var health = HealthOptions.Read(builder.Configuration);
-        var trust = CertificateTrust.OfFile(options.CertificateAuthority);
+        var trust = options.Trust();
         var loggers = builder.CreateEarlyLoggers();
         var time = TimeProvider.System;
         var jitter = XxHash3.HashToUInt64(Encoding.UTF8.GetBytes($"{process}/{Environment.MachineName}/{Environment.ProcessId}"));

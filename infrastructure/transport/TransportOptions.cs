@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using SplitFrozen.Contracts.Security;
 using SplitFrozen.Messaging.RabbitMq;
 
 namespace SplitFrozen.Transport;
@@ -33,6 +34,20 @@ public sealed record TransportOptions : IValidatableObject
     /// <summary>Most bytes of cached activations, over all runs.</summary>
     [Range(1L << 20, long.MaxValue)]
     public long CacheBytes { get; init; } = 8L << 30;
+
+    /// <summary>Whom broker and cache are believed by over TLS.</summary>
+    /// <exception cref="ValidationException">The file of <see cref="CertificateAuthority"/> holds no certificate.</exception>
+    internal CertificateTrust Trust()
+    {
+        try
+        {
+            return CertificateTrust.OfFile(CertificateAuthority);
+        }
+        catch (FormatException exception)
+        {
+            throw new ValidationException($"Transport__CertificateAuthority: {exception.Message}", exception);
+        }
+    }
 
     /// <summary>Without the passwords in the addresses.</summary>
     public override string ToString() => $"{nameof(TransportOptions)} {{ QueueKind = {QueueKind}, RequireTls = {RequireTls} }}";

@@ -1,10 +1,8 @@
-using System.ComponentModel.DataAnnotations;
-using Microsoft.Extensions.Options;
 using SplitFrozen.Coordinator.Hosting;
 using SplitFrozen.ServiceDefaults;
 using SplitFrozen.Transport;
 
-try
+return await ServiceProcess.RunAsync(async () =>
 {
     var builder = WebApplication.CreateBuilder(HostExtensions.WithFixedSettings(args));
     builder.AddServiceDefaults("splitfrozen-coordinator");
@@ -16,10 +14,4 @@ try
     var app = builder.Build();
     app.MapCoordinator();
     await app.RunAsync().ConfigureAwait(false);
-    return 0;
-}
-catch (Exception exception) when (exception is ValidationException or OptionsValidationException)
-{
-    await Console.Error.WriteLineAsync($"error: {exception.Message}").ConfigureAwait(false);
-    return 2;
-}
+}).ConfigureAwait(false);

@@ -2,8 +2,6 @@ using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using SplitFrozen.Contracts.Api;
 using SplitFrozen.TestServers;
@@ -64,36 +62,28 @@ public sealed class AccessTests : ClusterTests
     [Fact]
     public async Task Https_WithAPrivateAuthority_IsTrustedByItAloneAndByTheRightName()
     {
-        var folder = Directory.CreateTempSubdirectory("splitfrozen-https-");
-        try
-        {
-            var authority = WriteCertificates(folder.FullName);
-            var (token, tokenSettings) = await CreateTokenAsync("reader", "read", 0);
-            var port = FreePort();
-            var settings = tokenSettings.Concat(
-            [
-                new("ASPNETCORE_URLS", $"https://*:{port}"),
-                new("Kestrel__Certificates__Default__Path", Path.Combine(folder.FullName, "server.pem")),
-                new("Kestrel__Certificates__Default__KeyPath", Path.Combine(folder.FullName, "server.key")),
-            ]).ToDictionary();
-            await using var cluster = await StartAsync(new ClusterOptions { Trainer = false, Settings = settings });
-            var served = await RunsAsync("localhost", authority);
-            await cluster.UntilAsync(async () => (served = await RunsAsync("localhost", authority)).Code == 0, () => $"it is served: {served.Error}", Token);
+        using var authority = new TestAuthority(byAddress: false);
+        var (token, tokenSettings) = await CreateTokenAsync("reader", "read", 0);
+        var port = FreePort();
+        var settings = tokenSettings.Concat(
+        [
+            new("ASPNETCORE_URLS", $"https://*:{port}"),
+            new("Kestrel__Certificates__Default__Path", authority.CertificateFile),
+            new("Kestrel__Certificates__Default__KeyPath", authority.KeyFile),
+        ]).ToDictionary();
+        await using var cluster = await StartAsync(new ClusterOptions { Trainer = false, Settings = settings });
+        var served = await RunsAsync("localhost", authority.AuthorityFile);
+        await cluster.UntilAsync(async () => (served = await RunsAsync("localhost", authority.AuthorityFile)).Code == 0, () => $"it is served: {served.Error}", Token);
 
-            var (code, _, error) = await RunsAsync("localhost", "");
-            Assert.Equal(2, code);
-            Assert.Contains("its certificate is not trusted", error, StringComparison.Ordinal);
-            (code, _, error) = await RunsAsync("127.0.0.1", authority);
-            Assert.Equal(2, code);
-            Assert.Contains("its certificate is not trusted", error, StringComparison.Ordinal);
+        var (code, _, error) = await RunsAsync("localhost", "");
+        Assert.Equal(2, code);
+        Assert.Contains("its certificate is not trusted", error, StringComparison.Ordinal);
+        (code, _, error) = await RunsAsync("127.0.0.1", authority.AuthorityFile);
+        Assert.Equal(2, code);
+        Assert.Contains("its certificate is not trusted", error, StringComparison.Ordinal);
 
-            Task<(int Code, string Output, string Error)> RunsAsync(string host, string ca) => Programs.CommandAsync(
-                new Dictionary<string, string> { ["SPLITFROZEN_COORDINATOR"] = $"https://{host}:{port}", ["SPLITFROZEN_TOKEN"] = token, ["SPLITFROZEN_CA"] = ca }, Token, "runs");
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        Task<(int Code, string Output, string Error)> RunsAsync(string host, string ca) => Programs.CommandAsync(
+            new Dictionary<string, string> { ["SPLITFROZEN_COORDINATOR"] = $"https://{host}:{port}", ["SPLITFROZEN_TOKEN"] = token, ["SPLITFROZEN_CA"] = ca }, Token, "runs");
     }
 
     /// <summary>A token by the command, and its settings.</summary>
@@ -120,27 +110,6 @@ public sealed class AccessTests : ClusterTests
         }
 
         return [.. answers];
-    }
-
-    /// <summary>Makes an authority, and a certificate of it for <c>localhost</c>; gives the authority's file.</summary>
-    private static string WriteCertificates(string folder)
-    {
-        var now = DateTimeOffset.UnixEpoch.AddDays(TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() / 86_400);
-        using var authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest("CN=SplitFrozen test authority", authorityKey, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: false, pathLengthConstraint: 0, critical: true));
-        using var authority = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(30));
-        using var serverKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var server = new CertificateRequest("CN=coordinator", serverKey, HashAlgorithmName.SHA256);
-        var names = new SubjectAlternativeNameBuilder();
-        names.AddDnsName("localhost");
-        server.CertificateExtensions.Add(names.Build());
-        using var certificate = server.Create(authority, now.AddDays(-1), now.AddDays(20), [1, 2, 3]);
-        File.WriteAllText(Path.Combine(folder, "server.pem"), certificate.ExportCertificatePem());
-        File.WriteAllText(Path.Combine(folder, "server.key"), serverKey.ExportPkcs8PrivateKeyPem());
-        var file = Path.Combine(folder, "ca.pem");
-        File.WriteAllText(file, authority.ExportCertificatePem());
-        return file;
     }
 
     private static string FreePort()

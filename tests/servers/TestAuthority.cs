@@ -15,7 +15,8 @@ public sealed class TestAuthority : IDisposable
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("splitfrozen-authority-");
 
     /// <summary>Makes both.</summary>
-    public TestAuthority()
+    /// <param name="byAddress">Whether the certificate holds for 127.0.0.1 too, and not only for localhost.</param>
+    public TestAuthority(bool byAddress = true)
     {
         var from = TimeProvider.System.GetUtcNow().AddDays(-1);
         using var authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
@@ -26,7 +27,11 @@ public sealed class TestAuthority : IDisposable
         using var serverKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var server = new CertificateRequest("CN=localhost", serverKey, HashAlgorithmName.SHA256);
         var names = new SubjectAlternativeNameBuilder();
-        names.AddIpAddress(IPAddress.Loopback);
+        if (byAddress)
+        {
+            names.AddIpAddress(IPAddress.Loopback);
+        }
+
         names.AddDnsName("localhost");
         server.CertificateExtensions.Add(names.Build());
         server.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid("1.3.6.1.5.5.7.3.1")], critical: false));
