@@ -11,6 +11,9 @@ public readonly record struct CacheEntry(string Key, ReadOnlyMemory<byte> Bytes)
 /// </summary>
 public interface IActivationCache
 {
+    /// <summary>Most bytes of all entries; what is computed ahead must fit in, or it is evicted before it is used.</summary>
+    long MaximumBytes { get; }
+
     /// <summary>
     /// Stores entries, all of one message at once; storing the same key again is harmless, and repairs an entry that was damaged. Their bytes
     /// stay untouched until the task completes.

@@ -24,7 +24,6 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
 
     private readonly IDatabase _blobs;
     private readonly IDatabase _state;
-    private readonly long _maximumBytes;
     private readonly SemaphoreSlim _evicting = new(1, 1);
 
     /// <summary>The cache on a server.</summary>
@@ -36,8 +35,11 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(maximumBytes, 1L << 20);
         _blobs = connection.Blobs.GetDatabase();
         _state = connection.State.GetDatabase();
-        _maximumBytes = maximumBytes;
+        MaximumBytes = maximumBytes;
     }
+
+    /// <inheritdoc/>
+    public long MaximumBytes { get; }
 
     /// <summary>Bytes of all entries now, overhead included.</summary>
     public async Task<long> BytesAsync(CancellationToken cancellationToken) =>
@@ -75,7 +77,7 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
         }
 
         CacheMetrics.Stored(entries.Sum(entry => (long)entry.Bytes.Length));
-        if (created.Length > 0 && bytes > _maximumBytes)
+        if (created.Length > 0 && bytes > MaximumBytes)
         {
             await EvictAsync(cancellationToken).ConfigureAwait(false);
         }
@@ -154,7 +156,7 @@ public sealed class RedisActivationCache : IActivationCache, IDisposable
     private async Task EvictOldestAsync(CancellationToken cancellationToken)
     {
         // A little more than needed, so that not every store has to evict.
-        var target = _maximumBytes - (_maximumBytes / 32);
+        var target = MaximumBytes - (MaximumBytes / 32);
         while (await BytesAsync(cancellationToken).ConfigureAwait(false) > target)
         {
             var counters = await _state.StringGetAsync([Evicted, Written]).WaitAsync(cancellationToken).ConfigureAwait(false);

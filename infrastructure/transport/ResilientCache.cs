@@ -10,6 +10,9 @@ namespace SplitFrozen.Transport;
 internal sealed class ResilientCache(IActivationCache cache, IRunLedger ledger, ResiliencePipeline pipeline) : IActivationCache, IRunLedger
 {
     /// <inheritdoc/>
+    public long MaximumBytes => cache.MaximumBytes;
+
+    /// <inheritdoc/>
     public Task StoreAsync(IReadOnlyList<CacheEntry> entries, CancellationToken cancellationToken) =>
         ExecuteAsync(token => cache.StoreAsync(entries, token), cancellationToken);
 

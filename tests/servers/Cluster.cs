@@ -89,6 +89,14 @@ public sealed class Cluster : IAsyncDisposable
         return cluster;
     }
 
+    /// <summary>Starts more device workers, with the next numbers.</summary>
+    public void AddDevices(int count)
+    {
+        Service[] added = [.. Enumerable.Range(Devices.Count + 1, count).Select(MakeDevice)];
+        Services = [.. Services, .. added];
+        Array.ForEach(added, service => service.Start());
+    }
+
     /// <summary>Runs a command of the command line against the coordinator.</summary>
     public Task<(int Code, string Output, string Error)> CommandAsync(CancellationToken cancellationToken, params string[] arguments) => Programs.CommandAsync(
         new Dictionary<string, string> { ["SPLITFROZEN_COORDINATOR"] = Address, ["SPLITFROZEN_TOKEN"] = _options.Token ?? "" }, cancellationToken, arguments);
@@ -247,22 +255,27 @@ public sealed class Cluster : IAsyncDisposable
 
         for (var n = 1; n <= _options.Devices; n++)
         {
-            var settings = new Dictionary<string, string>
-            {
-                ["Device__Name"] = $"device-{n}", ["Device__HeartbeatInterval"] = "00:00:00.5", ["Device__GigaflopsPerSecond"] = "50",
-            };
-            if (n <= _options.OwnData.Count)
-            {
-                settings["Device__Data"] = _options.OwnData[n - 1];
-                if (_options.Secured)
-                {
-                    settings.Remove("Device__Name");
-                    settings["Transport__Kit"] = Kit($"device-{n}");
-                }
-            }
-
-            yield return Make($"device-{n}", "SplitFrozen.DeviceWorker", settings);
+            yield return MakeDevice(n);
         }
+    }
+
+    private Service MakeDevice(int n)
+    {
+        var settings = new Dictionary<string, string>
+        {
+            ["Device__Name"] = $"device-{n}", ["Device__HeartbeatInterval"] = "00:00:00.5", ["Device__GigaflopsPerSecond"] = "50",
+        };
+        if (n <= _options.OwnData.Count)
+        {
+            settings["Device__Data"] = _options.OwnData[n - 1];
+            if (_options.Secured)
+            {
+                settings.Remove("Device__Name");
+                settings["Transport__Kit"] = Kit($"device-{n}");
+            }
+        }
+
+        return Make($"device-{n}", "SplitFrozen.DeviceWorker", settings);
     }
 
     private Service Make(string name, string project, Dictionary<string, string> settings)

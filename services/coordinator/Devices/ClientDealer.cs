@@ -1,22 +1,25 @@
 namespace SplitFrozen.Coordinator.Devices;
 
-/// <summary>Deals a run's clients to devices: evenly, and so that a client stays where it is as long as it can. A pure function.</summary>
+/// <summary>
+/// Deals a run's clients to devices: evenly, and so that a client stays where it is as long as it can. A device that comes takes its share from
+/// those that have more than theirs. Dealing again what was dealt changes nothing. A pure function.
+/// </summary>
 public static class ClientDealer
 {
     /// <summary>Deals.</summary>
     /// <param name="clients">The run's clients.</param>
     /// <param name="current">Device of each client that has one.</param>
     /// <param name="live">Devices that are alive.</param>
-    /// <param name="isAwaited">True for a device that is not alive but whose clients are kept for it.</param>
-    /// <param name="rebalance">Takes clients from devices that have more than an even share, for those that have less.</param>
+    /// <param name="isAwaited">True for a device that is not alive but whose clients are kept for it; while there is one, no device gives any up.</param>
     /// <returns>Device of each client; clients are missing where no device is alive.</returns>
     public static IReadOnlyDictionary<string, string> Deal(
-        IReadOnlyList<string> clients, IReadOnlyDictionary<string, string> current, IReadOnlyCollection<string> live, Func<string, bool> isAwaited, bool rebalance)
+        IReadOnlyList<string> clients, IReadOnlyDictionary<string, string> current, IReadOnlyCollection<string> live, Func<string, bool> isAwaited)
     {
         var load = live.ToDictionary(device => device, _ => 0);
-        foreach (var awaited in current.Values.Where(device => !load.ContainsKey(device) && isAwaited(device)).Distinct().ToArray())
+        string[] awaited = [.. current.Values.Where(device => !load.ContainsKey(device) && isAwaited(device)).Distinct()];
+        foreach (var device in awaited)
         {
-            load.Add(awaited, 0);
+            load.Add(device, 0);
         }
 
         if (load.Count == 0)
@@ -24,11 +27,13 @@ public static class ClientDealer
             return new Dictionary<string, string>();
         }
 
-        var most = rebalance ? (clients.Count + load.Count - 1) / load.Count : int.MaxValue;
+        // So many devices may have one more than the share.
+        var (share, more) = awaited.Length > 0 ? (int.MaxValue, 0) : Math.DivRem(clients.Count, load.Count);
         var dealt = new Dictionary<string, string>(clients.Count);
         foreach (var client in clients)
         {
-            if (current.TryGetValue(client, out var device) && load.TryGetValue(device, out var clientsOfDevice) && clientsOfDevice < most)
+            if (current.TryGetValue(client, out var device) && load.TryGetValue(device, out var clientsOfDevice)
+                && (clientsOfDevice < share || (clientsOfDevice == share && more-- > 0)))
             {
                 dealt.Add(client, device);
                 load[device]++;

@@ -9,10 +9,6 @@ public sealed class CoordinatorHostOptions
     /// <summary>Name of the configuration section.</summary>
     public const string Section = "Coordinator";
 
-    /// <summary>Most bytes of activations in the cache; a run asks for about half of it ahead.</summary>
-    [Range(1L << 20, long.MaxValue)]
-    public long CacheMaxBytes { get; set; } = 8L << 30;
-
     /// <summary>How long the active coordinator's lease lasts when it is not extended.</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "1.00:00:00")]
     public TimeSpan LeaseTime { get; set; } = TimeSpan.FromSeconds(10);

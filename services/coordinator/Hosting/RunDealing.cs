@@ -6,9 +6,8 @@ using SplitFrozen.Coordinator.Devices;
 namespace SplitFrozen.Coordinator.Hosting;
 
 /// <summary>
-/// Deals the clients of one run to the devices that are alive, and again when a device goes. A client's cut is chosen once, when it is first
-/// dealt, and stays: its activations are cached under it. Devices that come after the run is planned get clients only where others go. Where
-/// devices with data of their own are the clients, they are chosen once, and each is served by itself or not at all; only the held-out
+/// Deals the clients of one run to the devices that are alive, and again when a device comes or goes. A client's cut is chosen once, when it is first
+/// dealt, and stays: its activations are cached under it. Where devices with data of their own are the clients, they are chosen once, and each is served by itself or not at all; only the held-out
 /// rows are dealt, to devices that hold no data of their own.
 /// </summary>
 internal sealed class RunDealing(RunServices services, StoredRun run)
@@ -23,7 +22,6 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
     private IReadOnlyList<string> _clients = RunClients.Names(run) ?? [];
     private int _round;
     private bool _heldOutMissing;
-    private volatile bool _planned;
     private volatile string _waiting = "";
 
     /// <summary>The run's clients, once they are known and recorded.</summary>
@@ -34,9 +32,6 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
 
     /// <summary>Every device is told its clients once more: a coordinator service starts and waits for registrations.</summary>
     public void PublishAgain() => Interlocked.Increment(ref _round);
-
-    /// <summary>The run is planned: from here on clients stay where they are.</summary>
-    public void Planned() => _planned = true;
 
     /// <summary>Whether a device that is alive serves a client. Thread-safe.</summary>
     public bool IsServed(string clientId) => _served.Contains(clientId);
@@ -97,8 +92,7 @@ internal sealed class RunDealing(RunServices services, StoredRun run)
         string[] shared = [.. _clients.Where(client => !IsOwn(client))];
         var current = shared.Where(client => _dealt.GetValueOrDefault(client)?.Device is not null).ToDictionary(client => client, client => _dealt[client].Device!);
         var deal = ClientDealer.Deal(
-            shared, current, [.. live.Where(device => !device.HasOwnData).Select(device => device.Device)], services.Devices.MayCome,
-            rebalance: !_planned && run.TotalSteps == 0);
+            shared, current, [.. live.Where(device => !device.HasOwnData).Select(device => device.Device)], services.Devices.MayCome);
         if (_devicesAreClients && deal.Count == 0 && !_heldOutMissing)
         {
             _heldOutMissing = true;

@@ -10,7 +10,7 @@ internal static class RunOptions
     private const int AssignmentBits = 32;
 
     /// <summary>The options of start number <paramref name="start"/> over these clients.</summary>
-    public static CoordinatorOptions From(StoredRun run, RunFacts facts, IReadOnlyList<string> clients, long start, CoordinatorHostOptions options) => new()
+    public static CoordinatorOptions From(StoredRun run, RunFacts facts, IReadOnlyList<string> clients, long start, RunServices services) => new()
     {
         RunId = run.RunId,
         Clients = clients,
@@ -25,9 +25,9 @@ internal static class RunOptions
         Epochs = run.Spec.Training.Epochs,
         BatchSize = run.Spec.Training.BatchSize,
         Order = run.Spec.Training.Order == "available" ? StepOrder.Available : StepOrder.Planned,
-        WorkAheadBytes = Math.Min(run.Spec.Cache.MaxBytes, options.CacheMaxBytes) / 2,
+        WorkAheadBytes = Math.Min(run.Spec.Cache.MaxBytes, services.Cache.MaximumBytes) / 2,
         FirstAssignment = start << AssignmentBits,
-        ClientDeadline = options.ClientDeadline,
+        ClientDeadline = services.Options.ClientDeadline,
         CompleteWithoutMissing = run.Spec.Clients.Missing == "complete",
 
         // A broker that restarts keeps messages back for half a minute: asking again is cheap, a run that failed is not.

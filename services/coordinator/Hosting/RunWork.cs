@@ -113,7 +113,7 @@ internal sealed class RunWork : IDisposable
             _dealing.PublishAgain();
             var start = await _services.Store.NextStartAsync(cancellationToken).ConfigureAwait(false);
             var coordinator = new CoordinatorService(
-                RunOptions.From(_run, facts, clients, start, _services.Options), _services.Control, _services.Source, _services.Steps, _services.Cache, _services.Ledger,
+                RunOptions.From(_run, facts, clients, start, _services), _services.Control, _services.Source, _services.Steps, _services.Cache, _services.Ledger,
                 _services.Time, _services.Loggers.CreateLogger<CoordinatorService>(), _dealing.IsServed);
             await coordinator.RunAsync(cancellationToken).ConfigureAwait(false);
             await Task.WhenAny(_finished.Task, _failed.Task).WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -264,7 +264,6 @@ internal sealed class RunWork : IDisposable
         switch (happened)
         {
             case RunPlannedEvent planned:
-                _dealing.Planned();
                 await _services.Store.SetTotalStepsAsync(_run.RunId, planned.TotalSteps, cancellationToken).ConfigureAwait(false);
                 break;
             case StepAppliedEvent applied:

@@ -23,11 +23,6 @@ internal static class AgreementCheck
 
         var coordinator = environments["coordinator"];
         var cache = Bytes(coordinator, "Transport__CacheBytes");
-        if (Bytes(coordinator, "Coordinator__CacheMaxBytes") != cache)
-        {
-            yield return "The coordinator plans with another size of the cache than the cache has.";
-        }
-
         if (MemoryLimit(workloads["redis"]) < cache * 5 / 4)
         {
             yield return $"Redis may use {MemoryLimit(workloads["redis"])} bytes, with a cache of {cache} and the ledger beside it.";

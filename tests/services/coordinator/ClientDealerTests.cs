@@ -30,20 +30,24 @@ public sealed class ClientDealerTests
     }
 
     [Fact]
-    public void Deal_DeviceComes_TakesClientsOnlyWhereBalanceIsAskedFor()
+    public void Deal_DevicesComeAndGo_EachHasItsShareAndTheOthersKeepTheirs()
     {
-        var before = Deal(7, s_none, ["d0"]);
-        Assert.Equal(before, Deal(7, before, ["d0", "d1"]));
-        var balanced = Deal(7, before, ["d0", "d1"], rebalance: true);
-        Assert.Equal(4, balanced.Values.Count(device => device == "d1"));
-        Assert.Equal(balanced, Deal(7, balanced, ["d0", "d1"], rebalance: true));
+        var two = Deal(8, s_none, Names(2));
+        var eight = Deal(8, two, Names(8));
+        Assert.All(Names(8), device => Assert.InRange(Load(eight, device), 1, 2));
+        Assert.Equal(6, eight.Count(client => client.Value != two[client.Key]));
+        var three = Deal(8, eight, Names(3));
+        Assert.All(Names(3), device => Assert.Equal(3, Load(three, device)));
+        Assert.All(eight.Where(client => Names(3).Contains(client.Value)), client => Assert.Equal(client.Value, three[client.Key]));
+        Assert.All(new[] { (two, 2), (eight, 8), (three, 3) }, dealt => Assert.Equal(dealt.Item1, Deal(8, dealt.Item1, Names(dealt.Item2))));
     }
 
     [Fact]
-    public void Deal_DeviceAwaited_KeepsItsClientsAndNobodyAliveGivesNothing()
+    public void Deal_DeviceAwaited_NobodyGivesAnyUpAndNobodyAliveGivesNothing()
     {
         var before = Deal(5, s_none, Names(2));
-        Assert.Equal(before, ClientDealer.Deal(Clients(5), before, ["d0"], device => device == "d1", rebalance: false));
+        Assert.Equal(before, ClientDealer.Deal(Clients(5), before, ["d0", "d2"], device => device == "d1"));
+        Assert.NotEqual(before, ClientDealer.Deal(Clients(5), before, ["d0", "d2"], _ => false));
         Assert.Empty(Deal(5, before, []));
     }
 
@@ -51,6 +55,8 @@ public sealed class ClientDealerTests
 
     private static string[] Names(int devices) => [.. Enumerable.Range(0, devices).Select(n => $"d{n}")];
 
-    private static IReadOnlyDictionary<string, string> Deal(int clients, IReadOnlyDictionary<string, string> current, string[] live, bool rebalance = false) =>
-        ClientDealer.Deal(Clients(clients), current, live, _ => false, rebalance);
+    private static int Load(IReadOnlyDictionary<string, string> dealt, string device) => dealt.Values.Count(serving => serving == device);
+
+    private static IReadOnlyDictionary<string, string> Deal(int clients, IReadOnlyDictionary<string, string> current, string[] live) =>
+        ClientDealer.Deal(Clients(clients), current, live, _ => false);
 }

@@ -214,6 +214,20 @@ public sealed class CoordinatorHostTests : HostedRun
     }
 
     [Fact]
+    public async Task DeviceComesWhileTheRunIsInWork_TakesItsShareOfTheClients()
+    {
+        var host = await HostAsync();
+        Device("d1");
+        var (runId, gate) = await SubmitAndStopAsync(host, beforeSequence: 4);
+        var late = Device("d2");
+        await Deadline.UntilAsync(() => late.Dealt.LastOrDefault()?.Length == 2, "the late one is dealt two of four clients");
+        gate.SetResult();
+        await FinishAsync(host, runId);
+        Assert.Equal(2, (await host.RunAsync(runId)).Clients.Count(client => client.Device == "d2"));
+        AssertExactlyOnce();
+    }
+
+    [Fact]
     public async Task AdapterNotExported_IsAskedForAgain()
     {
         var host = await HostAsync(("Coordinator:ExportDeadline", "00:00:00.2"));

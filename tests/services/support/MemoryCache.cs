@@ -9,6 +9,8 @@ internal sealed class MemoryCache(int maximumEntries = int.MaxValue) : IActivati
     private readonly ConcurrentDictionary<string, byte[]> _entries = new();
     private readonly ConcurrentQueue<string> _order = new();
 
+    public long MaximumBytes => long.MaxValue;
+
     public int Count => _entries.Count;
 
     public int Stored { get; private set; }
