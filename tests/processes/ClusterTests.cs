@@ -13,9 +13,12 @@ public abstract class ClusterTests
     private protected static CancellationToken Token => TestContext.Current.CancellationToken;
 
     /// <summary>Starts a cluster; skips the test where no servers are to be had.</summary>
-    private protected static async Task<Cluster> StartAsync(ClusterOptions options)
+    /// <param name="options">What it is made of.</param>
+    /// <param name="ownBroker">For a test that stops the broker, restarts it, or adds users to it.</param>
+    private protected static async Task<Cluster> StartAsync(ClusterOptions options, bool ownBroker = false)
     {
-        var cluster = await Cluster.StartAsync(options, Token);
+        var shared = ownBroker ? null : await (await TestContext.Current.GetFixture<SharedBroker>())!.ServerAsync();
+        var cluster = await Cluster.StartAsync(options with { SharedBroker = shared }, Token);
         if (cluster.SkipReason is { } reason)
         {
             await cluster.DisposeAsync();
@@ -97,9 +100,6 @@ public abstract class ClusterTests
     private protected static async Task<byte[]> AdapterAsync(Cluster cluster, string run)
     {
         await cluster.EndAsync(run, Token);
-        var folder = Path.Combine(cluster.Folder, $"adapter-{run}");
-        var (code, _, error) = await cluster.CommandAsync(Token, "download", run, "--out", folder);
-        Assert.True(code == 0, error);
-        return await File.ReadAllBytesAsync(Path.Combine(folder, "adapter_model.safetensors"), Token);
+        return await cluster.ArtifactAsync(run, "adapter_model.safetensors", Token);
     }
 }

@@ -45,7 +45,7 @@ public sealed class HostileDeviceTests : ClusterTests
     [Fact]
     public async Task HostileBodies_AreDeadLettersWithTheirReasons_AndTheRunGivesTheSameAdapter()
     {
-        await using var cluster = await StartAsync(new ClusterOptions { Devices = 1 });
+        await using var cluster = await StartAsync(new ClusterOptions { Devices = 1 }, ownBroker: true);
         await using var admin = await RawBroker.ConnectAsync(cluster.Broker.ConnectionString, Token);
         var (run, honest) = await StartHeldAsync(cluster, admin);
         await using var hostile = await ConnectHostileAsync(cluster);
@@ -86,7 +86,7 @@ public sealed class HostileDeviceTests : ClusterTests
     public async Task FloodOfTinyBodies_MemoryStaysBoundedAndTheRunGivesTheSameAdapter()
     {
         var count = int.Parse(Environment.GetEnvironmentVariable("SPLITFROZEN_TEST_FLOOD") ?? "1000000", CultureInfo.InvariantCulture);
-        await using var cluster = await StartAsync(new ClusterOptions { Devices = 1 });
+        await using var cluster = await StartAsync(new ClusterOptions { Devices = 1 }, ownBroker: true);
         await using var admin = await RawBroker.ConnectAsync(cluster.Broker.ConnectionString, Token);
         var (run, _) = await StartHeldAsync(cluster, admin);
         Trainer(cluster).Start();

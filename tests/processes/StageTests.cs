@@ -36,7 +36,7 @@ public sealed class StageTests : ClusterTests
     [Fact]
     public async Task Run_ConnectionsOfStagesCutAndBrokerRestarted_GivesTheSameAdapter()
     {
-        await using var cluster = await StartAsync(new ClusterOptions { Devices = 1, Stages = 2, Proxied = true });
+        await using var cluster = await StartAsync(new ClusterOptions { Devices = 1, Stages = 2, Proxied = true }, ownBroker: true);
         var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token);
         await StepAsync(cluster, run, 3);
         cluster.BrokerProxy!.Cut();

@@ -63,8 +63,10 @@ public sealed class Cluster : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         var authority = options.Secured ? new TestAuthority() : null;
-        var broker = await (authority is null ? RabbitMqServer.StartNewAsync(cancellationToken) : RabbitMqServer.StartSecuredAsync(authority, cancellationToken)).ConfigureAwait(false);
+        var starting = authority is not null ? RabbitMqServer.StartSecuredAsync(authority, cancellationToken)
+            : options.SharedBroker?.ShareAsync(cancellationToken) ?? RabbitMqServer.StartNewAsync(cancellationToken);
         var redis = await RedisServer.StartNewAsync(cancellationToken, options.AppendFsync, authority).ConfigureAwait(false);
+        var broker = await starting.ConfigureAwait(false);
         var cluster = new Cluster(broker, redis, options) { Authority = authority };
         if (cluster.SkipReason is null)
         {
@@ -127,6 +129,8 @@ public sealed class Cluster : IAsyncDisposable
     /// <param name="arguments">More arguments of the command.</param>
     public async Task<string> SubmitAsync(string spec, CancellationToken cancellationToken, params string[] arguments)
     {
+        // Each attempt of the command takes a second of a core: it begins when somebody is there to answer.
+        await UntilAsync(() => IsUpAsync(cancellationToken), () => "the coordinator answers", cancellationToken).ConfigureAwait(false);
         var submitted = (Code: 2, Output: "", Error: "");
         await UntilAsync(
             async () => (submitted = await CommandAsync(cancellationToken, ["submit", spec, .. arguments]).ConfigureAwait(false)).Code == 0,
@@ -157,6 +161,10 @@ public sealed class Cluster : IAsyncDisposable
             return null;
         }
     }
+
+    /// <summary>A file that a run left behind.</summary>
+    public Task<byte[]> ArtifactAsync(string runId, string name, CancellationToken cancellationToken) =>
+        _http.GetByteArrayAsync($"{Address}/api/runs/{runId}/artifacts/{name}", cancellationToken);
 
     /// <summary>Waits until the run has ended.</summary>
     public async Task<RunDetail> EndAsync(string runId, CancellationToken cancellationToken)
@@ -213,6 +221,19 @@ public sealed class Cluster : IAsyncDisposable
         _folder.Delete(recursive: true);
     }
 
+    private async Task<bool> IsUpAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var response = await _http.GetAsync($"{Address}/health/ready", cancellationToken).ConfigureAwait(false);
+            return response.IsSuccessStatusCode;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    }
+
     private async Task<RunAccepted?> TrySubmitAsync(RunSpec spec, CancellationToken cancellationToken)
     {
         try
@@ -233,11 +254,11 @@ public sealed class Cluster : IAsyncDisposable
         yield return Make("coordinator", "SplitFrozen.Coordinator", new()
         {
             ["ASPNETCORE_URLS"] = Address,
-            ["Coordinator__LeaseTime"] = "00:00:03",
+            ["Coordinator__LeaseTime"] = "00:00:02",
             ["Coordinator__LeaseRenewal"] = "00:00:00.5",
             ["Coordinator__OfferInterval"] = "00:00:00.5",
             ["Coordinator__ReofferInterval"] = "00:00:00.5",
-            ["Coordinator__DeviceLease"] = "00:00:03",
+            ["Coordinator__DeviceLease"] = "00:00:02",
             ["Coordinator__GatherTime"] = "00:00:01",
         });
         for (var n = 0; _options.Trainer && n < _options.Stages * _options.Replicas; n++)
@@ -246,7 +267,7 @@ public sealed class Cluster : IAsyncDisposable
             yield return Make(name, "SplitFrozen.Trainer", new()
             {
                 ["Trainer__Folder"] = Path.Combine(Folder, "runs"),
-                ["Trainer__LeaseTime"] = "00:00:04",
+                ["Trainer__LeaseTime"] = "00:00:02",
                 ["Trainer__Name"] = name,
                 ["Trainer__Stage"] = $"{(n % _options.Stages) + 1}/{_options.Stages}",
                 ["Trainer__Replica"] = $"{(n / _options.Stages) + 1}/{_options.Replicas}",

@@ -18,6 +18,9 @@ public sealed record ClusterOptions
     /// <summary>Copies of the stages.</summary>
     public int Replicas { get; init; } = 1;
 
+    /// <summary>A broker that others use too, in which the cluster gets a virtual host; null starts one for the cluster alone, which may be stopped.</summary>
+    public RabbitMqServer? SharedBroker { get; init; }
+
     /// <summary>When Redis forces its append-only file to the disk: <c>always</c>, <c>everysec</c> or <c>no</c>; null for no file.</summary>
     public string? AppendFsync { get; init; } = "always";
 
