@@ -17,7 +17,8 @@ public sealed class ScalingTests : ClusterTests
     {
         // The cache holds about half of the run's activations, so in every epoch devices are asked again: there is work for whoever comes.
         await using var receiver = await OtlpReceiver.StartAsync(Token);
-        var settings = new Dictionary<string, string>(receiver.Settings("grpc")) { ["Transport__CacheBytes"] = "1048576" };
+        // Whoever goes says so: the lease is as long as in a deployment, so that one of eight starting processes is not taken for dead.
+        var settings = new Dictionary<string, string>(receiver.Settings("grpc")) { ["Transport__CacheBytes"] = "1048576", ["Coordinator__DeviceLease"] = "00:00:10" };
         await using var cluster = await StartAsync(new ClusterOptions { Devices = 2, Settings = settings });
         var run = await cluster.SubmitAsync(SampleRun.Write(cluster.Folder), Token, "--set", LongRun);
         await StepAsync(cluster, run, 3);

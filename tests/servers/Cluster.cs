@@ -258,7 +258,7 @@ public sealed class Cluster : IAsyncDisposable
             ["Coordinator__LeaseRenewal"] = "00:00:00.5",
             ["Coordinator__OfferInterval"] = "00:00:00.5",
             ["Coordinator__ReofferInterval"] = "00:00:00.5",
-            ["Coordinator__DeviceLease"] = "00:00:02",
+            ["Coordinator__DeviceLease"] = "00:00:03",
             ["Coordinator__GatherTime"] = "00:00:01",
         });
         for (var n = 0; _options.Trainer && n < _options.Stages * _options.Replicas; n++)

@@ -20,6 +20,7 @@ internal sealed class DeviceHost(
     private readonly SemaphoreSlim _gate = new(1, 1);
     private readonly Dictionary<string, ServedRun> _runs = [];
     private readonly ILogger _logger = loggers.CreateLogger<DeviceHost>();
+    private bool _leaving;
 
     public override void Dispose()
     {
@@ -87,6 +88,12 @@ internal sealed class DeviceHost(
         await _gate.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
+            // Dealt before the coordinator heard of the leaving: it deals again when it does.
+            if (_leaving)
+            {
+                return;
+            }
+
             if (_runs.TryGetValue(message.RunId, out var served))
             {
                 if (served.IsServing(message.Clients))
@@ -128,6 +135,9 @@ internal sealed class DeviceHost(
 
     private async Task LeaveAsync(DeviceHostOptions settings, DeviceProfile profile)
     {
+        await _gate.WaitAsync().ConfigureAwait(false);
+        _leaving = true;
+        _gate.Release();
         await control.PublishAsync(Alive(settings, profile, leaving: true), CancellationToken.None).ConfigureAwait(false);
         foreach (var runId in _runs.Keys.ToArray())
         {
