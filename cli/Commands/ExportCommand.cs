@@ -1,5 +1,6 @@
 using System.CommandLine;
 using SplitFrozen.Cli.LocalRun;
+using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using SplitFrozen.Torch;
 using SplitFrozen.Training.Export;
@@ -27,7 +28,7 @@ internal static class ExportCommand
             var step = await thread.RunAsync(
                 () =>
                 {
-                    using var model = ModelFolder.Open(spec.Model.Path);
+                    using var model = ModelFolder.Open(spec.Model.Path, spec.Device.WeightKind());
                     if (model.Fingerprint != record.ModelFingerprint)
                     {
                         throw new InputException($"{spec.Model.Path}: the base model changed since the run; restore the files that it was trained on.");

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using SplitFrozen.Tokenizers;
 using SplitFrozen.Torch;
@@ -31,9 +32,9 @@ internal static class GenerateCommand
 
     private static string Generate(string modelPath, string? adapterPath, string prompt, int tokens, CancellationToken cancellationToken)
     {
-        using var folder = ModelFolder.Open(modelPath);
-        var tokenizer = TokenizerFolder.Open(modelPath);
         var adapter = adapterPath is null ? null : PeftAdapter.Read(adapterPath);
+        using var folder = ModelFolder.Open(modelPath, adapter?.FrozenWeights ?? FrozenWeights.Float32);
+        var tokenizer = TokenizerFolder.Open(modelPath);
         if (adapter is { Classes: > 0 })
         {
             throw new InputException($"{adapterPath}: this adapter classifies; text comes from an adapter of a language-modelling task.");

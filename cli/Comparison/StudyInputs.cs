@@ -1,5 +1,6 @@
 using SplitFrozen.Cli.LocalRun;
 using SplitFrozen.Comparison.Study;
+using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Tasks;
 
 namespace SplitFrozen.Cli.Comparison;
@@ -41,6 +42,11 @@ internal sealed class StudyInputs : IDisposable
     private static IEnumerable<string> Faults(StudyTask task, StudyOptions options)
     {
         var name = task.Spec.Name;
+        if (task.Spec.Device.WeightKind() != FrozenWeights.Float32)
+        {
+            yield return $"{name}: device.weights is {task.Spec.Device.Weights}, but the methods are compared over the same f32 blocks, which clients of FedLoRA and SplitLoRA train; set it to f32.";
+        }
+
         if (options.Methods.Contains(MethodKind.SplitLora) && task.Spec.Model.Boundary == 0)
         {
             yield return $"{name}: model.boundary is 0, but splitlora needs blocks on the clients; raise it, or leave splitlora out of --methods.";

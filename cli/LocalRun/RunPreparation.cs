@@ -49,7 +49,8 @@ internal static class RunPreparation
 
         try
         {
-            return ModelFolder.Open(reading.Spec.Model.Path);
+            // A name that is none is among the spec's own faults.
+            return ModelFolder.Open(reading.Spec.Model.Path, FrozenWeightNames.Find(reading.Spec.Device.Weights) ?? FrozenWeights.Float32);
         }
         catch (ModelFormatException exception)
         {

@@ -161,6 +161,7 @@ public static partial class RunSpecValidator
     {
         faults.Range(device.MicroBatch, 1, int.MaxValue);
         faults.Require(Enum.IsDefined(device.WireType), device.WireType, $"one of {string.Join(", ", Enum.GetValues<WireType>().Select(w => w.Name()))}");
+        faults.OneOf(device.Weights, FrozenWeightNames.All);
         faults.Range(device.MessageBytes, SmallestMessage, LargestMessage, "1 to 4 MiB is best; brokers refuse more than 16 MiB");
         faults.Range(device.Threads, 1, MostThreads);
     }

@@ -6,7 +6,7 @@ namespace SplitFrozen.Models;
 
 /// <summary>
 /// A device's part of the model: embeddings and the blocks <c>[0, cut)</c>, frozen. It keeps nothing for a backward pass and
-/// loads only the weights it needs; token embeddings stay in the mapped file. Not thread-safe.
+/// loads only the weights it needs; token embeddings stay in the file, and only the rows of a batch are read. Not thread-safe.
 /// </summary>
 public sealed class FrozenEncoder : IDisposable
 {
@@ -31,7 +31,7 @@ public sealed class FrozenEncoder : IDisposable
     /// <summary>Loads the weights. The folder must stay open while the encoder lives.</summary>
     /// <param name="folder">The model.</param>
     /// <param name="cut">Number of blocks, 0 to L.</param>
-    /// <param name="compute">Type of weights and results: Float32, or Float64 to check numbers.</param>
+    /// <param name="compute">Type of weights and results: Float32, or Float64 to check numbers. Int8 weights are then the numbers that they stand for.</param>
     /// <exception cref="ArgumentOutOfRangeException">The cut lies outside the model.</exception>
     /// <exception cref="ModelFormatException">A weight is missing or of another shape.</exception>
     public static FrozenEncoder Open(ModelFolder folder, int cut, ScalarType compute = ScalarType.Float32)

@@ -1,30 +1,38 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
+using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Contracts.Safetensors;
 using SplitFrozen.Models.Weights;
 using SplitFrozen.Torch;
+using SplitFrozen.Torch.Kernels;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models;
 
 /// <summary>
-/// A Hugging Face model folder: <c>config.json</c> and <c>model.safetensors</c> (or its shards). The weights are mapped, and
-/// only what is loaded is read. Tensor names are canonical: without the prefix <c>transformer.</c> (GPT-2) or <c>model.</c>
+/// A Hugging Face model folder: <c>config.json</c> and <c>model.safetensors</c> (or its shards). Only what is loaded is read.
+/// Tensor names are canonical: without the prefix <c>transformer.</c> (GPT-2) or <c>model.</c>
 /// (Llama) that some files have, and without buffers that are no weights. Loading is safe from several threads.
 /// </summary>
 public sealed class ModelFolder : IDisposable
 {
-    private const int ChunkBytes = 1 << 26;
+    /// <summary>Memory that a conversion or the fingerprint takes beside its result.</summary>
+    private const int ChunkBytes = 1 << 20;
 
-    private readonly MappedTensorFile[] _files;
-    private readonly SortedDictionary<string, (MappedTensorFile File, TensorEntry Entry)> _tensors;
+    /// <summary>How weights and rows become int8. Another way computes other hidden states, and so needs another name.</summary>
+    private const string Int8Form = "int8 weights by output, rows of 15 bits";
+
+    private readonly TensorFile[] _files;
+    private readonly SortedDictionary<string, (TensorFile File, TensorEntry Entry)> _tensors;
     private readonly Lazy<string> _fingerprint;
 
-    private ModelFolder(string path, TransformerConfig config, MappedTensorFile[] files, SortedDictionary<string, (MappedTensorFile, TensorEntry)> tensors)
+    private ModelFolder(
+        string path, TransformerConfig config, FrozenWeights frozenWeights, TensorFile[] files, SortedDictionary<string, (TensorFile, TensorEntry)> tensors)
     {
         Path = path;
         Config = config;
+        FrozenWeights = frozenWeights;
         _files = files;
         _tensors = tensors;
         _fingerprint = new(ComputeFingerprint, LazyThreadSafetyMode.ExecutionAndPublication);
@@ -36,9 +44,12 @@ public sealed class ModelFolder : IDisposable
     /// <summary>The model's sizes and constants.</summary>
     public TransformerConfig Config { get; }
 
+    /// <summary>How frozen blocks hold the weights of their linear layers. Embeddings, norms, biases and whatever trains stay as they are.</summary>
+    public FrozenWeights FrozenWeights { get; }
+
     /// <summary>
-    /// SHA-256, as 64 hexadecimal digits, over the sizes and constants that change results and over every weight. Computed
-    /// once, on first use, by reading all weights.
+    /// SHA-256, as 64 hexadecimal digits, over the sizes and constants that change results and over every weight, and for int8 over that and
+    /// how they are made int8. Computed once, on first use, by reading all weights.
     /// </summary>
     public string Fingerprint => _fingerprint.Value;
 
@@ -46,8 +57,10 @@ public sealed class ModelFolder : IDisposable
     public IEnumerable<string> TensorNames => _tensors.Keys;
 
     /// <summary>Opens a folder and checks its configuration and the headers of its weight files.</summary>
+    /// <param name="path">The folder.</param>
+    /// <param name="frozenWeights">How frozen blocks hold their weights: another kind is another model, with a fingerprint of its own.</param>
     /// <exception cref="ModelFormatException">The folder, a file or a field is missing or wrong.</exception>
-    public static ModelFolder Open(string path)
+    public static ModelFolder Open(string path, FrozenWeights frozenWeights = FrozenWeights.Float32)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (!Directory.Exists(path))
@@ -57,15 +70,15 @@ public sealed class ModelFolder : IDisposable
 
         var config = TransformerConfig.Read(path);
         var (paths, placement) = ShardIndex.Find(path);
-        var files = new List<MappedTensorFile>();
+        var files = new List<TensorFile>();
         try
         {
             foreach (var file in paths)
             {
-                files.Add(MappedTensorFile.Open(file));
+                files.Add(TensorFile.Open(file));
             }
 
-            return new ModelFolder(path, config, [.. files], Collect(config.Family, files, placement));
+            return new ModelFolder(path, config, frozenWeights, [.. files], Collect(config.Family, files, placement));
         }
         catch
         {
@@ -93,24 +106,7 @@ public sealed class ModelFolder : IDisposable
         var stored = FloatType(file, entry);
         using var scope = NewDisposeScope();
         var target = empty(entry.Shape, type);
-        var flat = target.view(-1);
-        var step = ChunkBytes / entry.Type.Bytes();
-        for (var begin = 0L; begin < entry.Elements; begin += step)
-        {
-            var count = Math.Min(step, entry.Elements - begin);
-            var bytes = file.Bytes(entry, begin * entry.Type.Bytes(), count * entry.Type.Bytes());
-            var part = flat.narrow(0, begin, count);
-            if (stored == type)
-            {
-                bytes.CopyTo(TensorBytes.View(part));
-            }
-            else
-            {
-                using var raw = TensorBytes.FromBytes(bytes, [count], stored);
-                part.copy_(raw);
-            }
-        }
-
+        Fill(file, entry, 0, stored, target.view(-1));
         return target.MoveToOuterDisposeScope();
     }
 
@@ -120,6 +116,19 @@ public sealed class ModelFolder : IDisposable
     {
         CheckShape(name, shape);
         return Load(name, type);
+    }
+
+    /// <summary>Reads the matrix of a linear layer as the numbers that a frozen block computes with. The caller owns it.</summary>
+    /// <exception cref="ModelFormatException">The tensor is missing, of another shape, or not of a floating-point type.</exception>
+    public Tensor LoadAsFrozen(string name, ScalarType type, params long[] shape)
+    {
+        if (FrozenWeights == FrozenWeights.Float32)
+        {
+            return Load(name, type, shape);
+        }
+
+        using var int8 = LoadInt8(name, shape);
+        return int8.ToMatrix(type);
     }
 
     /// <inheritdoc/>
@@ -154,16 +163,70 @@ public sealed class ModelFolder : IDisposable
         var target = TensorBytes.View(raw);
         for (var i = 0; i < rows.Length; i++)
         {
-            file.Bytes(entry, rows[i] * rowBytes, rowBytes).CopyTo(target[(int)(i * rowBytes)..]);
+            file.Read(entry, rows[i] * rowBytes, target.Slice((int)(i * rowBytes), (int)rowBytes));
         }
 
         return (stored == type ? raw : raw.to(type)).MoveToOuterDisposeScope();
     }
 
-    private static SortedDictionary<string, (MappedTensorFile, TensorEntry)> Collect(
-        ModelFamily family, List<MappedTensorFile> files, IReadOnlyDictionary<string, string>? placement)
+    /// <summary>
+    /// A frozen layer's matrix, <c>[in, out]</c> or <c>[out, in]</c>, as int8; it is read twice, in slices, and never held whole.
+    /// </summary>
+    /// <exception cref="ModelFormatException">The tensor is missing, of another shape, or not of a floating-point type.</exception>
+    internal Int8Weights LoadInt8(string name, params ReadOnlySpan<long> shape)
     {
-        var tensors = new SortedDictionary<string, (MappedTensorFile, TensorEntry)>(StringComparer.Ordinal);
+        CheckShape(name, shape);
+        var rowsAreOutputs = Config.Family != ModelFamily.Gpt2;
+        var (file, entry) = Find(name);
+        var stored = FloatType(file, entry);
+        var (rows, columns) = (entry.Shape[0], entry.Shape[1]);
+        var made = rowsAreOutputs ? new Int8Weights(columns, rows, rowsAreOutputs) : new Int8Weights(rows, columns, rowsAreOutputs);
+        try
+        {
+            using var scope = NewDisposeScope();
+            var slice = empty([Math.Min(rows, Math.Max(1, ChunkBytes / sizeof(float) / columns)), columns]);
+            foreach (var take in new Action<Tensor, long>[] { made.Measure, made.Write })
+            {
+                for (var first = 0L; first < rows; first += slice.shape[0])
+                {
+                    using var part = slice.narrow(0, 0, Math.Min(slice.shape[0], rows - first));
+                    Fill(file, entry, first * columns, stored, part.view(-1));
+                    take(part, first);
+                }
+            }
+
+            return made;
+        }
+        catch
+        {
+            made.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Reads elements from <paramref name="first"/> on into a flat tensor, and converts them to its type.</summary>
+    private static void Fill(TensorFile file, TensorEntry entry, long first, ScalarType stored, Tensor target)
+    {
+        var width = entry.Type.Bytes();
+        var step = stored == target.dtype ? (long)(1 << 30) / width : ChunkBytes / width;
+        using var scope = NewDisposeScope();
+        using var raw = stored == target.dtype ? null : empty([Math.Min(step, target.shape[0])], stored);
+        for (var begin = 0L; begin < target.shape[0]; begin += step)
+        {
+            using var part = target.narrow(0, begin, Math.Min(step, target.shape[0] - begin));
+            using var into = raw is null ? part.alias() : raw.narrow(0, 0, part.shape[0]);
+            file.Read(entry, (first + begin) * width, TensorBytes.View(into));
+            if (raw is not null)
+            {
+                _ = part.copy_(into);
+            }
+        }
+    }
+
+    private static SortedDictionary<string, (TensorFile, TensorEntry)> Collect(
+        ModelFamily family, List<TensorFile> files, IReadOnlyDictionary<string, string>? placement)
+    {
+        var tensors = new SortedDictionary<string, (TensorFile, TensorEntry)>(StringComparer.Ordinal);
         foreach (var file in files)
         {
             foreach (var entry in file.Header.Entries.Values)
@@ -187,7 +250,7 @@ public sealed class ModelFolder : IDisposable
         return tensors;
     }
 
-    private static ScalarType FloatType(MappedTensorFile file, TensorEntry entry) => entry.Type switch
+    private static ScalarType FloatType(TensorFile file, TensorEntry entry) => entry.Type switch
     {
         ElementType.Float64 => ScalarType.Float64,
         ElementType.Float32 => ScalarType.Float32,
@@ -196,7 +259,7 @@ public sealed class ModelFolder : IDisposable
         _ => throw new ModelFormatException(file.Path, entry.Name, $"is of type {entry.Type.Name()}; weights must be F32, F16, BF16 or F64. Quantised models are not supported."),
     };
 
-    private (MappedTensorFile File, TensorEntry Entry) Find(string name) => _tensors.TryGetValue(name, out var found)
+    private (TensorFile File, TensorEntry Entry) Find(string name) => _tensors.TryGetValue(name, out var found)
         ? found
         : throw new ModelFormatException(_files[0].Path, name, "is missing. The file is incomplete or belongs to another kind of model than config.json says.");
 
@@ -205,6 +268,7 @@ public sealed class ModelFolder : IDisposable
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(Encoding.UTF8.GetBytes(TensorNaming.Essentials(Config)));
         Span<byte> extent = stackalloc byte[sizeof(long)];
+        var chunk = new byte[ChunkBytes];
         foreach (var (name, (file, entry)) in _tensors)
         {
             hash.AppendData(Encoding.UTF8.GetBytes($"\n{name} {entry.Type.Name()} "));
@@ -216,10 +280,13 @@ public sealed class ModelFolder : IDisposable
 
             for (var begin = 0L; begin < entry.ByteLength; begin += ChunkBytes)
             {
-                hash.AppendData(file.Bytes(entry, begin, Math.Min(ChunkBytes, entry.ByteLength - begin)));
+                var part = chunk.AsSpan(0, (int)Math.Min(ChunkBytes, entry.ByteLength - begin));
+                file.Read(entry, begin, part);
+                hash.AppendData(part);
             }
         }
 
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
+        var digest = Convert.ToHexStringLower(hash.GetHashAndReset());
+        return FrozenWeights == FrozenWeights.Float32 ? digest : Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{digest} {Int8Form}")));
     }
 }

@@ -1,3 +1,4 @@
+using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models.Operations;
 using static TorchSharp.torch;
 
@@ -26,6 +27,9 @@ internal sealed class LayerFactory(ModelFolder folder, ScalarType type)
     /// <summary>The layers made so far that have an adapter.</summary>
     internal IReadOnlyList<LinearLayer> Adapted => _adapted;
 
+    /// <summary>Whether matrices are int8: those of frozen blocks are, if the folder says so.</summary>
+    private bool IsInt8 => Store is null && folder.FrozenWeights == FrozenWeights.Int8;
+
     private bool IsGpt2 => folder.Config.Family == ModelFamily.Gpt2;
 
     /// <summary>A linear layer at a canonical path, for example <c>h.0.attn.c_attn</c>. GPT-2's have a bias, Llama's none.</summary>
@@ -34,7 +38,7 @@ internal sealed class LayerFactory(ModelFolder folder, ScalarType type)
         long[] shape = IsGpt2 ? [inWidth, outWidth] : [outWidth, inWidth];
         var adapter = Adapter(path, inWidth, outWidth);
         var layer = new LinearLayer(
-            Weight($"{path}.weight", shape), IsGpt2 ? Weight($"{path}.bias", outWidth) : null, storedInOut: IsGpt2, adapter);
+            IsInt8 ? Int8Weight($"{path}.weight", shape) : Weight($"{path}.weight", shape), IsGpt2 ? Weight($"{path}.bias", outWidth) : null, storedInOut: IsGpt2, adapter);
         if (adapter is not null)
         {
             _adapted.Add(layer);
@@ -53,6 +57,11 @@ internal sealed class LayerFactory(ModelFolder folder, ScalarType type)
         var value = folder.Load(name, type, shape).DetachFromDisposeScope();
         return TrainAllWeights ? new LayerWeight(Store!.Add(name, value)) : new LayerWeight(value);
     }
+
+    // To check numbers, the matrix is what int8 stands for, in the wider type.
+    private LayerWeight Int8Weight(string name, long[] shape) => type == ScalarType.Float32
+        ? new LayerWeight(folder.LoadInt8(name, shape))
+        : new LayerWeight(folder.LoadAsFrozen(name, type, shape).DetachFromDisposeScope());
 
     private Adapter? Adapter(string path, int inWidth, int outWidth)
     {

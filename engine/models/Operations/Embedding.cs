@@ -6,7 +6,7 @@ namespace SplitFrozen.Models.Operations;
 
 /// <summary>
 /// Token embedding plus, for GPT-2, position embedding: packed ids to rows <c>[ΣT, H]</c>. Frozen, it gathers the rows of a batch
-/// from the mapped file instead of holding the table; as parameters, it holds both tables and gives them gradients.
+/// from the file instead of holding the table; as parameters, it holds both tables and gives them gradients.
 /// </summary>
 internal sealed class Embedding : IDisposable
 {

@@ -1,10 +1,11 @@
+using SplitFrozen.Torch.Kernels;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models.Operations;
 
 /// <summary>
 /// A linear layer <c>y = x W + b</c> over packed rows, with W seen as <c>[in, out]</c> however the file keeps it, and an optional
-/// adapter. W and b are frozen tensors or trainable parameters.
+/// adapter. W and b are frozen tensors or trainable parameters; a frozen W may be int8, and then has neither adapter nor backward pass.
 /// </summary>
 internal sealed class LinearLayer(LayerWeight weight, LayerWeight? bias, bool storedInOut, Adapter? adapter) : IDisposable
 {
@@ -24,6 +25,11 @@ internal sealed class LinearLayer(LayerWeight weight, LayerWeight? bias, bool st
     /// <param name="inTiles">Multiply in tiles of one shape, so that a row's bits do not depend on the rows beside it.</param>
     internal Tensor Forward(Tensor x, Tape? tape, Dropout? dropout, bool inTiles)
     {
+        if (weight.Int8 is { } int8)
+        {
+            return Int8Rows.Multiply(x, int8.Values, int8.Scales, bias?.Value);
+        }
+
         var matrix = storedInOut ? weight.Value : weight.Value.t();
         var y = inTiles ? MultiplyTiles(x, matrix) : bias is null ? x.mm(matrix) : bias.Value.addmm(x, matrix);
         adapter?.Forward(x, y, tape, dropout);

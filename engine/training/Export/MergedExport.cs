@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using SplitFrozen.Models;
@@ -9,7 +10,8 @@ namespace SplitFrozen.Training.Export;
 
 /// <summary>
 /// Writes a complete model in Hugging Face layout with the adapters merged into the weights:
-/// <c>W + s·B A</c>, transposed for GPT-2, which keeps linear weights as <c>[in, out]</c>.
+/// <c>W + s·B A</c>, transposed for GPT-2, which keeps linear weights as <c>[in, out]</c>. Frozen int8 weights are written as the numbers that they
+/// stand for: the model that was trained.
 /// </summary>
 public static class MergedExport
 {
@@ -53,10 +55,12 @@ public static class MergedExport
         {
             var path = name.EndsWith(".weight", StringComparison.Ordinal) ? name[..^".weight".Length] : name;
             var isAdapted = parameters.TryGetValue(path + ".lora_A.weight", out var a);
+            var shape = baseModel.Shape(name);
             yield return (
-                ModelInitialization.InFile(family, name), baseModel.Shape(name),
+                ModelInitialization.InFile(family, name), shape,
                 () => isAdapted
                     ? Merge(baseModel.Load(name, ScalarType.Float32), a!, parameters[path + ".lora_B.weight"], model.Options.Lora!.Scale, family)
+                    : shape.Length == 2 && IsInBlockBelow(name, model.Options.Boundary) ? baseModel.LoadAsFrozen(name, ScalarType.Float32, shape)
                     : baseModel.Load(name, ScalarType.Float32));
         }
 
@@ -66,6 +70,10 @@ public static class MergedExport
             yield return ("score.weight", score.shape, () => score.alias());
         }
     }
+
+    // "h.3.attn.c_attn.weight" or "layers.3.mlp.up_proj.weight"
+    private static bool IsInBlockBelow(string name, int boundary) =>
+        name.Split('.') is [_, var block, _, ..] && int.TryParse(block, NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index < boundary;
 
     // W is [out, in], or [in, out] for GPT-2; A is [r, in] and B [out, r].
     private static Tensor Merge(Tensor weight, Tensor a, Tensor b, double scale, ModelFamily family)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Contracts.Safetensors;
 using SplitFrozen.Models;
 using SplitFrozen.Torch;
@@ -33,6 +34,9 @@ public sealed class PeftAdapter
 
         Classes = Head == HeadKind.Classification ? CountClasses() : 0;
         ClassNames = ReadClassNames();
+        var weights = _header.Metadata.GetValueOrDefault(PeftNames.FrozenWeights, FrozenWeights.Float32.Name());
+        FrozenWeights = FrozenWeightNames.Find(weights)
+            ?? throw new AdapterException(_file, $"metadata {PeftNames.FrozenWeights}: is \"{weights}\"; {string.Join(" or ", FrozenWeightNames.All)} is expected.");
     }
 
     /// <summary>Rank, alpha, dropout and targets.</summary>
@@ -55,6 +59,9 @@ public sealed class PeftAdapter
 
     /// <summary>Fingerprint of the base model; empty where the file has none.</summary>
     public string BaseFingerprint => _header.Metadata.GetValueOrDefault(PeftNames.BaseFingerprint, "");
+
+    /// <summary>How the frozen blocks under it held their weights when it was trained: the base model is to be opened so.</summary>
+    public FrozenWeights FrozenWeights { get; }
 
     /// <summary>The tensors by their keys, with shapes.</summary>
     public IReadOnlyDictionary<string, TensorEntry> Tensors => _header.Entries;
@@ -86,6 +93,12 @@ public sealed class PeftAdapter
     public UpperModel Open(ModelFolder baseModel, int? lowestCut = null, ScalarType compute = ScalarType.Float32)
     {
         ArgumentNullException.ThrowIfNull(baseModel);
+        if (BaseFingerprint.Length > 0 && FrozenWeights != baseModel.FrozenWeights)
+        {
+            throw new AdapterException(
+                _file, $"was trained above frozen blocks of {FrozenWeights.Name()} weights, and the base model's are to be {baseModel.FrozenWeights.Name()}: set device.weights to {FrozenWeights.Name()}, for example with --set device.weights={FrozenWeights.Name()}.");
+        }
+
         if (BaseFingerprint.Length > 0 && BaseFingerprint != baseModel.Fingerprint)
         {
             throw new AdapterException(_file, $"was trained on another base model than {baseModel.Path}: its fingerprint begins {BaseFingerprint[..Math.Min(12, BaseFingerprint.Length)]}, the folder's {baseModel.Fingerprint[..12]}. Name the base model it was trained on.");

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Contracts.Safetensors;
 using SplitFrozen.Models;
 using SplitFrozen.Torch;
@@ -16,6 +17,9 @@ public sealed record AdapterDescription
 
     /// <summary>Fingerprint of the base model; empty leaves it out. Checked when the adapter is loaded again.</summary>
     public string BaseFingerprint { get; init; } = "";
+
+    /// <summary>How the frozen blocks under the adapter held their weights. PEFT has no word for it: it stands in the weights' metadata where it is not f32.</summary>
+    public FrozenWeights FrozenWeights { get; init; }
 
     /// <summary>Names of the classes by index; empty for language modelling.</summary>
     public IReadOnlyList<string> ClassNames { get; init; } = [];
@@ -52,6 +56,11 @@ public static class PeftExport
         if (description.BaseFingerprint.Length > 0)
         {
             writer.SetMetadata(PeftNames.BaseFingerprint, description.BaseFingerprint);
+        }
+
+        if (description.FrozenWeights != FrozenWeights.Float32)
+        {
+            writer.SetMetadata(PeftNames.FrozenWeights, description.FrozenWeights.Name());
         }
 
         if (description.ClassNames.Count > 0)

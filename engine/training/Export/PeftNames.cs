@@ -8,6 +8,7 @@ internal static class PeftNames
     public const string ConfigFile = "adapter_config.json";
     public const string WeightsFile = "adapter_model.safetensors";
     public const string BaseFingerprint = "splitfrozen_base_fingerprint";
+    public const string FrozenWeights = "splitfrozen_frozen_weights";
     public const string ClassNames = "splitfrozen_class_names";
     private const string Wrapper = "base_model.model.";
 

@@ -54,7 +54,9 @@ public sealed class TrainedAdapter : IDisposable
 
     /// <summary>Writes the adapter in PEFT form.</summary>
     public void WritePeft(string output) => PeftExport.Write(
-        _model, new AdapterDescription { BaseModel = _spec.Model.Path, BaseFingerprint = _folder.Fingerprint, ClassNames = _classNames }, output);
+        _model,
+        new AdapterDescription { BaseModel = _spec.Model.Path, BaseFingerprint = _folder.Fingerprint, FrozenWeights = _folder.FrozenWeights, ClassNames = _classNames },
+        output);
 
     /// <summary>Writes the whole model with the adapter merged in.</summary>
     public void WriteMerged(string output) => MergedExport.Write(_model, _folder, _classNames, output);

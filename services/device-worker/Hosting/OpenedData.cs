@@ -20,7 +20,7 @@ internal sealed class OpenedData : IDisposable
     /// <summary>Opens what the spec names, for simulated clients or for the device's own.</summary>
     public static OpenedData Open(RunSpec spec, DeviceHostOptions device, ILogger logger)
     {
-        var model = ModelFolder.Open(spec.Model.Path);
+        var model = ModelFolder.Open(spec.Model.Path, spec.Device.WeightKind());
         try
         {
             var tokenizer = TokenizerFolder.Open(spec.Model.Path);

@@ -33,8 +33,8 @@ internal sealed class OpenedRun : IDisposable
                 isLanguageModel ? config.VocabularySize : Task.Classes,
                 [.. Task.ClassNames],
                 2e-9 * ModelFlops.LinearWeights(config),
-                sizeof(float) * ModelFlops.LinearWeights(config),
-                sizeof(float) * (long)config.Width * ((config.Family == ModelFamily.Gpt2 ? config.MaximumPositions : 0) + config.VocabularySize));
+                (Model.FrozenWeights == FrozenWeights.Int8 ? sizeof(sbyte) : sizeof(float)) * ModelFlops.LinearWeights(config),
+                sizeof(float) * (long)config.Width * (config.Family == ModelFamily.Gpt2 ? config.MaximumPositions : 0));
         }
     }
 
@@ -45,7 +45,7 @@ internal sealed class OpenedRun : IDisposable
         ModelFolder? model = null;
         try
         {
-            model = ModelFolder.Open(spec.Model.Path);
+            model = ModelFolder.Open(spec.Model.Path, spec.Device.WeightKind());
             if (spec.Model.Boundary >= model.Config.Layers)
             {
                 throw new TrainerException($"model.boundary is {spec.Model.Boundary}, but the model has {model.Config.Layers} blocks: at least one must be left to train.");
