@@ -9,6 +9,7 @@ Dictionary<string, (string Description, Func<TextWriter, CancellationToken, Task
     ["simulator"] = ("the simulated time of a run over processes, from the measured rates of its parts, against the real one", (output, _) => SimulatorCheck.RunAsync(output)),
     ["stages"] = ("the bubble of pipeline stages against the formula, the gains of decomposed backward and of overlap, and the step rate of two stages", (output, _) => PipelineStages.RunAsync(output)),
     ["telemetry"] = ("a run over processes with traces, metrics and logs sent to a collector as a ratio to the same run without", TelemetryOverhead.RunAsync),
+    ["device"] = ("a device worker's memory, start and forward rate with f32 and int8 weights, and the bytes that it sends", DeviceFootprint.RunAsync),
     ["clients"] = ("processor time of the coordinator for a batch with 10, 100 and 1,000 clients", ClientScaling.RunAsync),
 };
 string[] pipeline = ["ingest", "run-time", "clients"];

@@ -28,7 +28,29 @@ public static class ActivationBatchCodec
         Refuse(batch, ActivationBatchChecks.SampleIds(batch.SampleIds)
             ?? ActivationBatchChecks.Labels(batch.Labels, batch.LabelsPerToken, NoLimits)
             ?? ActivationBatchChecks.Numbers(batch.HiddenStates.Span, batch.Scales.Span, batch.WireType));
-        return Write(Metadata(batch), batch.WireType, batch.Width, tokens, batch.Lengths, batch.SampleIds, batch.Labels, batch.HiddenStates.Span, batch.Scales.Span);
+        return Write(batch, tokens, (states, scales) =>
+        {
+            batch.HiddenStates.Span.CopyTo(states);
+            batch.Scales.Span.CopyTo(scales);
+        });
+    }
+
+    /// <summary>Encodes a batch whose numbers are written into the body where they belong, so that nothing is copied on the way.</summary>
+    /// <param name="batch">The batch; its hidden states and scales are not looked at.</param>
+    /// <param name="write">Fills hidden states and scales.</param>
+    /// <exception cref="ArgumentException">The batch, or what was written, is not one that a receiver would accept.</exception>
+    public static byte[] Encode(ActivationBatch batch, StateWriter write)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        ArgumentNullException.ThrowIfNull(write);
+        var tokens = CheckCounts(batch);
+        Refuse(batch, ActivationBatchChecks.SampleIds(batch.SampleIds)
+            ?? ActivationBatchChecks.Labels(batch.Labels, batch.LabelsPerToken, NoLimits));
+        return Write(batch, tokens, (states, scales) =>
+        {
+            write(states, scales);
+            Refuse(batch, ActivationBatchChecks.Numbers(states, scales, batch.WireType));
+        });
     }
 
     /// <summary>
@@ -36,23 +58,26 @@ public static class ActivationBatchCodec
     /// with sample id 0, so that equal content gives equal bytes whichever run or client it came from.
     /// </summary>
     /// <exception cref="ArgumentException">The batch is not one that a receiver would accept.</exception>
-    public static byte[][] EncodeCacheEntries(ActivationBatch batch)
+    public static CacheEntries EncodeCacheEntries(ActivationBatch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
         CheckSizes(batch);
         var metadata = Metadata(batch) with { RunId = "", ClientId = "" };
-        var entries = new byte[batch.Lengths.Length][];
+        var forms = Array.ConvertAll(batch.Lengths, length => Form.Of(metadata, 1, length, batch));
+        var entries = new CacheEntries(Array.ConvertAll(forms, form => form.Bytes));
         ReadOnlySpan<SampleId> anonymous = [default];
         var row = 0;
         var rowBytes = batch.Width * batch.WireType.ElementType().Bytes();
-        for (var i = 0; i < entries.Length; i++)
+        for (var i = 0; i < forms.Length; i++)
         {
-            var length = batch.Lengths[i];
-            entries[i] = Write(
-                metadata, batch.WireType, batch.Width, length, batch.Lengths.AsSpan(i, 1), anonymous,
-                batch.LabelsPerToken ? batch.Labels.AsSpan(row, length) : batch.Labels.AsSpan(i, 1),
-                batch.HiddenStates.Span.Slice(row * rowBytes, length * rowBytes),
-                batch.WireType == WireType.Int8 ? batch.Scales.Span.Slice(row * sizeof(float), length * sizeof(float)) : default);
+            var (length, first) = (batch.Lengths[i], row);
+            Write(
+                entries.Writable(i), forms[i], batch.Lengths.AsSpan(i, 1), anonymous, batch.LabelsPerToken ? batch.Labels.AsSpan(row, length) : batch.Labels.AsSpan(i, 1),
+                (states, scales) =>
+                {
+                    batch.HiddenStates.Span.Slice(first * rowBytes, states.Length).CopyTo(states);
+                    batch.Scales.Span.Slice(scales.Length == 0 ? 0 : first * sizeof(float), scales.Length).CopyTo(scales);
+                });
             row += length;
         }
 
@@ -60,7 +85,7 @@ public static class ActivationBatchCodec
     }
 
     /// <summary>
-    /// Bytes of the body that <see cref="Encode"/> makes of such a batch, without the numbers themselves; costs are reckoned with it.
+    /// Bytes of the body that <see cref="Encode(ActivationBatch)"/> makes of such a batch, without the numbers themselves; costs are reckoned with it.
     /// The byte memories, the ids and the labels of <paramref name="batch"/> are not looked at.
     /// </summary>
     public static long EncodedLength(ActivationBatch batch)
@@ -213,30 +238,27 @@ public static class ActivationBatchCodec
         }
     }
 
-    private static byte[] Write(
-        BatchMetadata metadata, WireType type, int width, int tokens, ReadOnlySpan<int> lengths, ReadOnlySpan<SampleId> ids,
-        ReadOnlySpan<int> labels, ReadOnlySpan<byte> hiddenStates, ReadOnlySpan<byte> scales)
+    private static byte[] Write(ActivationBatch batch, int tokens, StateWriter write)
     {
-        var layout = Format.Layout(lengths.Length, tokens, width, type, metadata.LabelsPerToken);
-        var header = Format.Header(layout, metadata);
-        var body = GC.AllocateUninitializedArray<byte>(checked((int)(header.Length + layout[^1].End)));
-        header.CopyTo(body);
-        var data = body.AsSpan(header.Length);
-        foreach (var entry in layout)
-        {
-            var source = entry.Name switch
-            {
-                Format.HiddenStates => hiddenStates,
-                Format.Scales => scales,
-                Format.Lengths => MemoryMarshal.AsBytes(lengths),
-                Format.SampleIds => MemoryMarshal.AsBytes(ids),
-                _ => MemoryMarshal.AsBytes(labels),
-            };
-            source.CopyTo(data.Slice((int)entry.Begin, (int)entry.ByteLength));
-        }
-
-        Encoding.ASCII.GetBytes(Checksum(data), body.AsSpan(Format.ChecksumPosition, Format.ChecksumDigits));
+        var form = Form.Of(Metadata(batch), batch.Lengths.Length, tokens, batch);
+        var body = GC.AllocateUninitializedArray<byte>(form.Bytes);
+        Write(body, form, batch.Lengths, batch.SampleIds, batch.Labels, write);
         return body;
+    }
+
+    private static void Write(
+        Span<byte> body, Form form, ReadOnlySpan<int> lengths, ReadOnlySpan<SampleId> ids, ReadOnlySpan<int> labels, StateWriter write)
+    {
+        form.Header.CopyTo(body);
+        var data = body[form.Header.Length..];
+        MemoryMarshal.AsBytes(lengths).CopyTo(Of(form, data, Format.Lengths));
+        MemoryMarshal.AsBytes(ids).CopyTo(Of(form, data, Format.SampleIds));
+        MemoryMarshal.AsBytes(labels).CopyTo(Of(form, data, Format.Labels));
+        write(Of(form, data, Format.HiddenStates), Of(form, data, Format.Scales));
+        Encoding.ASCII.GetBytes(Checksum(data), body.Slice(Format.ChecksumPosition, Format.ChecksumDigits));
+
+        static Span<byte> Of(Form form, Span<byte> data, string name) =>
+            Array.Find(form.Layout, entry => entry.Name == name) is { } entry ? data.Slice((int)entry.Begin, (int)entry.ByteLength) : default;
     }
 
     private static BatchMetadata Metadata(ActivationBatch batch)
@@ -249,9 +271,7 @@ public static class ActivationBatchCodec
 
     private static int CheckSizes(ActivationBatch batch)
     {
-        var tokens = batch.Lengths.Sum(length => (long)length);
-        Refuse(batch, ActivationBatchChecks.Lengths(batch.Lengths, tokens, NoLimits)
-            ?? ActivationBatchChecks.Sizes(batch.Lengths.Length, tokens, batch.Width, NoLimits));
+        var tokens = (long)CheckLengths(batch);
         var hidden = checked(tokens * batch.Width * batch.WireType.ElementType().Bytes());
         var scales = batch.WireType == WireType.Int8 ? tokens * sizeof(float) : 0;
         var labels = batch.LabelsPerToken ? tokens : batch.Lengths.Length;
@@ -264,6 +284,26 @@ public static class ActivationBatchCodec
                 nameof(batch));
     }
 
+    private static int CheckLengths(ActivationBatch batch)
+    {
+        var tokens = batch.Lengths.Sum(length => (long)length);
+        Refuse(batch, ActivationBatchChecks.Lengths(batch.Lengths, tokens, NoLimits)
+            ?? ActivationBatchChecks.Sizes(batch.Lengths.Length, tokens, batch.Width, NoLimits));
+        return (int)tokens;
+    }
+
+    /// <summary>As <see cref="CheckSizes"/>, but for the numbers, which are not there yet.</summary>
+    private static int CheckCounts(ActivationBatch batch)
+    {
+        var tokens = CheckLengths(batch);
+        var labels = batch.LabelsPerToken ? tokens : batch.Lengths.Length;
+        return batch.Labels.Length == labels && batch.SampleIds.Length == batch.Lengths.Length
+            ? tokens
+            : throw new ArgumentException(
+                $"A batch of {batch.Lengths.Length} samples with {tokens} tokens needs {labels} labels and {batch.Lengths.Length} ids; it has {batch.Labels.Length} and {batch.SampleIds.Length}.",
+                nameof(batch));
+    }
+
     private static void Refuse(ActivationBatch batch, WireRefusal? refusal)
     {
         if (refusal is not null)
@@ -273,6 +313,17 @@ public static class ActivationBatchCodec
     }
 
     private static string Checksum(ReadOnlySpan<byte> data) => XxHash128.HashToUInt128(data).ToString("x32");
+
+    /// <summary>Where everything stands in a body.</summary>
+    private readonly record struct Form(TensorEntry[] Layout, byte[] Header, int Bytes)
+    {
+        public static Form Of(BatchMetadata metadata, int samples, int tokens, ActivationBatch batch)
+        {
+            var layout = Format.Layout(samples, tokens, batch.Width, batch.WireType, metadata.LabelsPerToken);
+            var header = Format.Header(layout, metadata).ToArray();
+            return new Form(layout, header, checked((int)(header.Length + layout[^1].End)));
+        }
+    }
 
     private readonly record struct Shape(int Samples, int Tokens, int Width, WireType Type);
 }

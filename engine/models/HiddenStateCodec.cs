@@ -15,18 +15,27 @@ public static class HiddenStateCodec
     /// </summary>
     public static (byte[] States, byte[] Scales) Encode(Tensor hidden, WireType type)
     {
+        using var rows = EncodeRows(hidden, type);
+        var (states, scales) = (new byte[rows.StateBytes], new byte[rows.ScaleBytes]);
+        rows.CopyTo(states, scales);
+        return (states, scales);
+    }
+
+    /// <summary>As <see cref="Encode"/>, in libtorch's memory. The caller owns the result.</summary>
+    public static EncodedRows EncodeRows(Tensor hidden, WireType type)
+    {
         ArgumentNullException.ThrowIfNull(hidden);
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         if (type != WireType.Int8)
         {
-            return (TensorBytes.ToBytes(hidden.to(TorchType(type))), []);
+            return new EncodedRows(hidden.to(TorchType(type), copy: true).contiguous().DetachFromDisposeScope(), null);
         }
 
         var rows = hidden.to(ScalarType.Float32);
         var scales = rows.abs().amax([1L], keepdim: true).DivideInPlace(LargestInt8);
         var divisors = where(scales.EqualTo(0), ones_like(scales), scales);
-        return (TensorBytes.ToBytes((rows / divisors).round_().to(ScalarType.Int8)), TensorBytes.ToBytes(scales));
+        return new EncodedRows((rows / divisors).round_().to(ScalarType.Int8).DetachFromDisposeScope(), scales.DetachFromDisposeScope());
     }
 
     /// <summary>Hidden states f32 <c>[tokens, width]</c> from their bytes. The caller owns the tensor.</summary>

@@ -35,6 +35,8 @@ public static class LibtorchLoader
             throw new LibtorchException($"libtorch was loaded but did not start: {exception.Message}", exception);
         }
 
+        LoaderPages.Release();
+
         return handle;
     }
 

@@ -215,6 +215,7 @@ internal sealed class ActivationIngest(
         {
             var entries = ActivationBatchCodec.EncodeCacheEntries(batch);
             await cache.StoreAsync([.. samples.Select((id, i) => new CacheEntry(directory.Key(directory[id]), entries[i]))], cancellationToken).ConfigureAwait(false);
+            entries.Release();
             await ledger.RecordIngestedAsync(options.RunId, [.. samples.Select(id => id.Value)], cancellationToken).ConfigureAwait(false);
         }
 

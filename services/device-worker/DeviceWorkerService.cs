@@ -141,17 +141,15 @@ public sealed class DeviceWorkerService
         var (started, startTime) = (_time.GetTimestamp(), _time.GetUtcNow());
         using var layout = new SequenceLayout(Array.ConvertAll(samples, sample => sample.Tokens.Length));
         using var hidden = encoder.Encode([.. samples.SelectMany(sample => sample.Tokens)], layout, cut);
-        var (states, scales) = HiddenStateCodec.Encode(hidden, _options.WireType);
+        using var rows = HiddenStateCodec.EncodeRows(hidden, _options.WireType);
         var perToken = _time.GetElapsedTime(started) / layout.Tokens;
         var finished = _time.GetUtcNow();
-        var (stateBytes, scaleBytes) = (states.Length / layout.Tokens, scales.Length / layout.Tokens);
         var computed = new ComputedSample[samples.Length];
         var row = 0;
         for (var i = 0; i < samples.Length; i++)
         {
             var length = samples[i].Tokens.Length;
-            computed[i] = new ComputedSample(
-                samples[i], states.AsMemory(row * stateBytes, length * stateBytes), scales.AsMemory(row * scaleBytes, length * scaleBytes), perToken * length, startTime, finished);
+            computed[i] = new ComputedSample(samples[i], rows.Slice(row, length), perToken * length, startTime, finished);
             row += length;
         }
 
@@ -189,7 +187,7 @@ public sealed class DeviceWorkerService
     {
         using var activity = DeviceTelemetry.StartBatch(packed);
         var batch = packed.Batch;
-        var body = Body(batch);
+        var body = Body(packed);
         await untilConfirmed.ExecuteAsync(
             async token => await _publisher.PublishAsync(_options.RunId, batch.ClientId, body, token).ConfigureAwait(false),
             cancellationToken).ConfigureAwait(false);
@@ -200,11 +198,12 @@ public sealed class DeviceWorkerService
             cancellationToken).ConfigureAwait(false);
     }
 
-    private static byte[] Body(ActivationBatch batch)
+    private static byte[] Body(PackedBatch packed)
     {
+        var batch = packed.Batch;
         try
         {
-            return ActivationBatchCodec.Encode(batch);
+            return packed.MakeBody();
         }
         catch (ArgumentException exception)
         {

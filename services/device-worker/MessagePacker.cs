@@ -1,17 +1,17 @@
 using SplitFrozen.Contracts.Wire;
+using SplitFrozen.Models;
 using SplitFrozen.Tasks;
 
 namespace SplitFrozen.DeviceWorker;
 
 /// <summary>A sample with its hidden states as they travel.</summary>
 /// <param name="Sample">The sample.</param>
-/// <param name="HiddenStates">Rows <c>[T, H]</c> in the wire type.</param>
-/// <param name="Scales">One float32 per row for int8, else empty.</param>
+/// <param name="Rows">Its rows in the wire type; disposed when they are in a body.</param>
 /// <param name="ComputeTime">Its share of the forward's time.</param>
 /// <param name="Started">When the forward of its micro-batch began.</param>
 /// <param name="Finished">When it ended.</param>
 internal readonly record struct ComputedSample(
-    EncodedSample Sample, ReadOnlyMemory<byte> HiddenStates, ReadOnlyMemory<byte> Scales, TimeSpan ComputeTime, DateTimeOffset Started, DateTimeOffset Finished);
+    EncodedSample Sample, EncodedRows Rows, TimeSpan ComputeTime, DateTimeOffset Started, DateTimeOffset Finished);
 
 /// <summary>
 /// Packs the samples of one client into batches, in order, and closes a batch before it would grow beyond the bound. A
@@ -55,36 +55,44 @@ internal sealed class MessagePacker(DeviceClient client, string runId, string fi
             SampleIds = [.. _open.Select(sample => sample.Sample.Id)],
             Labels = [.. _open.SelectMany(sample => sample.Sample.Labels)],
             LabelsPerToken = _open[0].Sample.LabelsPerToken,
-            HiddenStates = Joined(_open, sample => sample.HiddenStates),
-            Scales = Joined(_open, sample => sample.Scales),
+            HiddenStates = default,
         };
         var time = _open.Aggregate(TimeSpan.Zero, (sum, sample) => sum + sample.ComputeTime);
-        var packed = new PackedBatch(batch, time, _open[0].Started, _open[^1].Finished);
+        var packed = new PackedBatch(batch, [.. _open.Select(sample => sample.Rows)], time, _open[0].Started, _open[^1].Finished);
         _open.Clear();
         _openBytes = HeaderBytes;
         return packed;
     }
 
     private static long Bytes(ComputedSample sample) =>
-        sample.HiddenStates.Length + sample.Scales.Length + (sizeof(int) * (long)sample.Sample.Labels.Length) + sizeof(int) + sizeof(long);
-
-    private static byte[] Joined(List<ComputedSample> samples, Func<ComputedSample, ReadOnlyMemory<byte>> part)
-    {
-        var joined = new byte[samples.Sum(sample => part(sample).Length)];
-        var offset = 0;
-        foreach (var sample in samples)
-        {
-            part(sample).Span.CopyTo(joined.AsSpan(offset));
-            offset += part(sample).Length;
-        }
-
-        return joined;
-    }
+        sample.Rows.StateBytes + sample.Rows.ScaleBytes + (sizeof(int) * (long)sample.Sample.Labels.Length) + sizeof(int) + sizeof(long);
 }
 
 /// <summary>A batch that is ready to be encoded and sent.</summary>
-/// <param name="Batch">The batch.</param>
+/// <param name="Batch">The batch without its numbers.</param>
+/// <param name="Rows">The numbers, sample by sample.</param>
 /// <param name="ComputeTime">Time of its forward.</param>
 /// <param name="Started">When the forward of its first sample began.</param>
 /// <param name="Finished">When that of its last one ended.</param>
-internal sealed record PackedBatch(ActivationBatch Batch, TimeSpan ComputeTime, DateTimeOffset Started, DateTimeOffset Finished);
+internal sealed record PackedBatch(ActivationBatch Batch, IReadOnlyList<EncodedRows> Rows, TimeSpan ComputeTime, DateTimeOffset Started, DateTimeOffset Finished)
+{
+    /// <summary>Makes the body, once: the rows are given back.</summary>
+    /// <exception cref="ArgumentException">The batch is not one that a receiver would accept.</exception>
+    public byte[] MakeBody()
+    {
+        var body = ActivationBatchCodec.Encode(Batch, (states, scales) =>
+        {
+            foreach (var rows in Rows)
+            {
+                rows.CopyTo(states[..rows.StateBytes], scales[..rows.ScaleBytes]);
+                (states, scales) = (states[rows.StateBytes..], scales[rows.ScaleBytes..]);
+            }
+        });
+        foreach (var rows in Rows)
+        {
+            rows.Dispose();
+        }
+
+        return body;
+    }
+}

@@ -87,7 +87,7 @@ public sealed class ActivationBatchCodecTests
             var batch = Batches.Random(new SeededRandom(seed));
             var entries = ActivationBatchCodec.EncodeCacheEntries(batch);
 
-            Assert.Equal(batch.Lengths.Length, entries.Length);
+            Assert.Equal(batch.Lengths.Length, entries.Count);
             var decoded = entries.Select(entry =>
             {
                 Assert.True(ActivationBatchCodec.TryDecode(entry, new WireLimits(), out var single, out var reason), reason);
@@ -110,7 +110,39 @@ public sealed class ActivationBatchCodecTests
         var first = Batches.Small();
         var second = first with { RunId = "other", ClientId = "someone", SampleIds = [new(90), new(91)] };
 
-        Assert.Equal(ActivationBatchCodec.EncodeCacheEntries(first), ActivationBatchCodec.EncodeCacheEntries(second));
+        Assert.Equal(
+            ActivationBatchCodec.EncodeCacheEntries(first).Select(entry => entry.ToArray()), ActivationBatchCodec.EncodeCacheEntries(second).Select(entry => entry.ToArray()));
+    }
+
+    [Fact]
+    public void EncodeCacheEntries_Released_AreNotReadAgain()
+    {
+        var entries = ActivationBatchCodec.EncodeCacheEntries(Batches.Small());
+        entries.Release();
+        entries.Release();
+
+        Assert.Throws<ObjectDisposedException>(() => entries[0]);
+    }
+
+    [Fact]
+    public void Encode_NumbersWrittenInPlace_GivesTheSameBytes() => Gen.ULong.Sample(
+        seed =>
+        {
+            var batch = Batches.Random(new SeededRandom(seed));
+            var body = ActivationBatchCodec.Encode(batch with { HiddenStates = default, Scales = default }, (states, scales) =>
+            {
+                batch.HiddenStates.Span.CopyTo(states);
+                batch.Scales.Span.CopyTo(scales);
+            });
+            Assert.Equal(ActivationBatchCodec.Encode(batch), body);
+        },
+        iter: 200);
+
+    [Fact]
+    public void Encode_NumbersWrittenInPlaceAreNotFinite_Throws()
+    {
+        var batch = Batches.Small() with { WireType = WireType.Float32 };
+        Assert.Contains("NaN", Assert.Throws<ArgumentException>(() => ActivationBatchCodec.Encode(batch, (states, _) => states.Fill(0xff))).Message, StringComparison.Ordinal);
     }
 
     public static TheoryData<string, string> Unfit => new()

@@ -2,13 +2,18 @@ using CsCheck;
 using SplitFrozen.Contracts.Determinism;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.DeviceWorker;
+using SplitFrozen.Models;
 using SplitFrozen.Tasks;
+using SplitFrozen.Torch;
+using static TorchSharp.torch;
 
 namespace SplitFrozen.Services.Tests.DeviceWorker;
 
 public sealed class MessagePackerTests
 {
     private const int Width = 6;
+
+    public MessagePackerTests() => LibtorchLoader.Load();
 
     [Fact]
     public void Add_AnySamples_KeepsMessagesWithinTheBoundAndLosesNothing() => Gen.Select(
@@ -18,14 +23,13 @@ public sealed class MessagePackerTests
         var batches = Pack(samples, bound);
         foreach (var batch in batches)
         {
-            var body = ActivationBatchCodec.Encode(batch);
-            Assert.True(body.Length <= bound || batch.Lengths.Length == 1, $"{body.Length} bytes of {bound} for {batch.Lengths.Length} samples");
-            Assert.True(ActivationBatchCodec.TryDecode(body, new WireLimits(), out _, out var reason), reason);
+            var length = ActivationBatchCodec.EncodedLength(batch);
+            Assert.True(length <= bound || batch.Lengths.Length == 1, $"{length} bytes of {bound} for {batch.Lengths.Length} samples");
         }
 
         Assert.Equal(samples.Select(sample => sample.Sample.Id), batches.SelectMany(batch => batch.SampleIds));
         Assert.Equal(samples.SelectMany(sample => sample.Sample.Labels), batches.SelectMany(batch => batch.Labels));
-        Assert.Equal(samples.SelectMany(sample => sample.HiddenStates.ToArray()), batches.SelectMany(batch => batch.HiddenStates.ToArray()));
+        Assert.Equal(samples.SelectMany(sample => States(sample.Sample.Id.Row, sample.Sample.Tokens.Length, seed)), batches.SelectMany(batch => batch.HiddenStates.ToArray()));
     }, iter: 200);
 
     [Fact]
@@ -43,10 +47,19 @@ public sealed class MessagePackerTests
         var batches = samples.Select(packer.Add).OfType<PackedBatch>().ToList();
         batches.Add(packer.Close()!);
         Assert.Null(packer.Close());
-        return [.. batches.Select(packed => packed.Batch)];
+        return [.. batches.Select(packed =>
+            ActivationBatchCodec.TryDecode(packed.MakeBody(), new WireLimits(), out var batch, out var reason) ? batch : throw new InvalidDataException(reason))];
     }
 
     private static ComputedSample Sample(int row, int length, bool perToken, ulong seed)
+    {
+        int[] labels = [.. Enumerable.Range(0, perToken ? length : 1).Select(n => n % 5)];
+        using var states = TensorBytes.FromBytes(States(row, length, seed), [length, Width], ScalarType.Float32);
+        return new ComputedSample(
+            new EncodedSample(SampleId.Training(row), new int[length], labels, perToken, 0), HiddenStateCodec.EncodeRows(states, WireType.Float32), TimeSpan.Zero, default, default);
+    }
+
+    private static byte[] States(int row, int length, ulong seed)
     {
         var random = new SeededRandom(seed + (ulong)row);
         var states = new byte[length * Width * sizeof(float)];
@@ -55,7 +68,6 @@ public sealed class MessagePackerTests
             BitConverter.TryWriteBytes(states.AsSpan(i), (float)random.NextGaussian());
         }
 
-        int[] labels = [.. Enumerable.Range(0, perToken ? length : 1).Select(n => n % 5)];
-        return new ComputedSample(new EncodedSample(SampleId.Training(row), new int[length], labels, perToken, 0), states, default, TimeSpan.Zero, default, default);
+        return states;
     }
 }
