@@ -1,6 +1,8 @@
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Contracts.Wire;
+using SplitFrozen.Tasks;
 using SplitFrozen.TestServers;
+using SplitFrozen.Torch;
 
 namespace SplitFrozen.Bench;
 
@@ -14,6 +16,8 @@ internal static class DeviceFootprint
     private const int Rows = 2048;
     private const int Rounds = 3;
 
+    private static readonly WireType[] s_types = [WireType.Float16, WireType.Int8];
+
     internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
     {
         var folder = Directory.CreateTempSubdirectory("splitfrozen-bench-").FullName;
@@ -24,6 +28,9 @@ internal static class DeviceFootprint
             await output.WriteLineAsync(Machine.Description).ConfigureAwait(false);
             await output.WriteLineAsync().ConfigureAwait(false);
             await ProcessesAsync(material, output, cancellationToken).ConfigureAwait(false);
+            var data = material.Load();
+            await RatesAsync(material, data, output).ConfigureAwait(false);
+            await WireAsync(material, data, output).ConfigureAwait(false);
         }
         finally
         {
@@ -58,6 +65,40 @@ internal static class DeviceFootprint
         }
 
         await output.WriteLineAsync().ConfigureAwait(false);
-        await output.WriteLineAsync($"peak: the largest of {Rounds} processes, {Rows} samples each. Targets: 350 MB with f32, 200 MB with int8, 2 s.").ConfigureAwait(false);
+        await output.WriteLineAsync($"peak: the largest of {Rounds} processes, {Rows} samples each; the times are medians.").ConfigureAwait(false);
+        await output.WriteLineAsync().ConfigureAwait(false);
+        await output.WriteLineAsync("wire  allocated by body bytes: device  coordinator").ConfigureAwait(false);
+        foreach (var type in s_types)
+        {
+            var (publish, receive) = await MessageAllocations.MeasureAsync(cluster.Broker.ConnectionString, type, cancellationToken).ConfigureAwait(false);
+            await output.WriteLineAsync($"{type.Name(),4}  {publish,31:F2}  {receive,11:F2}").ConfigureAwait(false);
+        }
+
+        await output.WriteLineAsync().ConfigureAwait(false);
+    }
+
+    private static async Task RatesAsync(DeviceMaterial material, LoadedTask data, TextWriter output)
+    {
+        var watch = Machine.Watch();
+        using var thread = new ComputeThread("rates", 1);
+        var (f32, int8, linear) = await thread.RunAsync(() => DeviceRates.Measure(material.Model, data.Train)).ConfigureAwait(false);
+        var distance = await thread.RunAsync(() => DeviceRates.Distance(material.Model, data.Train)).ConfigureAwait(false);
+        await output.WriteLineAsync("forward, GFLOP/s of processor time: f32  int8  int8 / f32  linear 768→3072, f32  int8 moves hidden states by  CPU had").ConfigureAwait(false);
+        await output.WriteLineAsync($"{f32,38:F0}  {int8,4:F0}  {int8 / f32,10:F2}  {linear,20:F0}  {distance,26:P2}  {watch.CpuHad(),7:P0}").ConfigureAwait(false);
+        await output.WriteLineAsync($"One thread. int8 products by libtorch's kernel: {(IntegerProduct.IsAccelerated ? "yes" : "no, this processor's is not exact")}.").ConfigureAwait(false);
+        await output.WriteLineAsync().ConfigureAwait(false);
+    }
+
+    private static async Task WireAsync(DeviceMaterial material, LoadedTask data, TextWriter output)
+    {
+        await output.WriteLineAsync($"wire  MB sent for {data.Train.Count} samples  f32 padded to {material.Task.MaxLength}  padded to the longest of 32").ConfigureAwait(false);
+        foreach (var type in s_types)
+        {
+            var bytes = WireBytes.Of(data.Train, type, DeviceMaterial.Config.Width, material.Task.MaxLength);
+            await output.WriteLineAsync(
+                $"{type.Name(),4}  {bytes.Sent / 1e6,26:F0}  {$"1/{(double)bytes.PaddedToMaximum / bytes.Sent:F1}",17}  {$"1/{(double)bytes.PaddedToBatch / bytes.Sent:F1}",27}").ConfigureAwait(false);
+        }
+
+        await output.WriteLineAsync().ConfigureAwait(false);
     }
 }

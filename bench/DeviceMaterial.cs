@@ -1,7 +1,9 @@
 using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Models;
+using SplitFrozen.Tasks;
 using SplitFrozen.TestServers;
+using SplitFrozen.Tokenizers;
 
 namespace SplitFrozen.Bench;
 
@@ -39,6 +41,9 @@ internal sealed record DeviceMaterial(string Model, TaskSpec Task, string Descri
             "the demo's sentences: the shared SST-2 is not here");
     }
 
+    /// <summary>All its sentences.</summary>
+    public LoadedTask Load() => TaskData.Load(Task, Model, TokenizerFolder.Open(Model), Config.MaximumPositions);
+
     /// <summary>A run of one client with the first rows.</summary>
     public RunSpec Spec(string weights, WireType type, int rows) => new()
     {
@@ -46,7 +51,8 @@ internal sealed record DeviceMaterial(string Model, TaskSpec Task, string Descri
         Task = Task with { TrainLimit = rows, EvaluationLimit = 1 }, Device = new DeviceSpec { Weights = weights, WireType = type },
     };
 
-    private static TransformerConfig Config { get; } = new()
+    /// <summary>Sizes of GPT-2 small.</summary>
+    public static TransformerConfig Config { get; } = new()
     {
         Family = ModelFamily.Gpt2, Layers = 12, Width = 768, Heads = 12, KeyValueHeads = 12, HeadWidth = 64, InnerWidth = 3072,
         VocabularySize = 50257, MaximumPositions = 1024, NormEpsilon = 1e-5, TieWordEmbeddings = true,

@@ -85,7 +85,8 @@ internal sealed record PackedBatch(ActivationBatch Batch, IReadOnlyList<EncodedR
             foreach (var rows in Rows)
             {
                 rows.CopyTo(states[..rows.StateBytes], scales[..rows.ScaleBytes]);
-                (states, scales) = (states[rows.StateBytes..], scales[rows.ScaleBytes..]);
+                states = states[rows.StateBytes..];
+                scales = scales[rows.ScaleBytes..];
             }
         });
         foreach (var rows in Rows)

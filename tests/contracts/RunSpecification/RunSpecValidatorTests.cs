@@ -97,6 +97,7 @@ public sealed class RunSpecValidatorTests
         { "clients.cuts", "[1, 2]", () => OwnData with { Clients = OwnData.Clients with { Cuts = [1, 2] } } },
         { "device.micro_batch", "0", () => WithDevice(d => d with { MicroBatch = 0 }) },
         { "device.wire_type", "9", () => WithDevice(d => d with { WireType = (WireType)9 }) },
+        { "device.weights", "'int4'", () => WithDevice(d => d with { Weights = "int4" }) },
         { "device.message_bytes", "100", () => WithDevice(d => d with { MessageBytes = 100 }) },
         { "device.message_bytes", "33554432", () => WithDevice(d => d with { MessageBytes = 32 << 20 }) },
         { "device.threads", "0", () => WithDevice(d => d with { Threads = 0 }) },

@@ -28,15 +28,17 @@ internal sealed class SmallModel : IDisposable
         2, 8, dropout, family == ModelFamily.Gpt2 ? ["c_attn", "c_proj"] : ["q_proj", "v_proj", "down_proj"], RankStabilized: false);
 
     public UpperModel Open(int lowestCut = 1, int boundary = 2, HeadKind head = HeadKind.Classification, double dropout = 0, LoraConfig? lora = null) =>
-        UpperModel.Open(Folder, new UpperModelOptions
-        {
-            LowestCut = lowestCut,
-            Boundary = boundary,
-            Head = head,
-            Classes = head == HeadKind.Classification ? 3 : 0,
-            Lora = lora ?? Lora(Folder.Config.Family, dropout),
-            Seed = 11,
-        });
+        UpperModel.Open(Folder, Options(lowestCut, boundary, head, dropout, lora));
+
+    public UpperModelOptions Options(int lowestCut = 1, int boundary = 2, HeadKind head = HeadKind.Classification, double dropout = 0, LoraConfig? lora = null) => new()
+    {
+        LowestCut = lowestCut,
+        Boundary = boundary,
+        Head = head,
+        Classes = head == HeadKind.Classification ? 3 : 0,
+        Lora = lora ?? Lora(Folder.Config.Family, dropout),
+        Seed = 11,
+    };
 
     /// <summary>Gives every LoRA matrix, B included, and the head small random values.</summary>
     public static void Perturb(UpperModel model)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Contracts.Safetensors;
 using SplitFrozen.Models;
 using SplitFrozen.Training.Export;
@@ -149,6 +150,48 @@ public sealed class PeftTests : IDisposable
         ModelInitialization.Write(other, files.Folder.Config, seed: 4);
         using var folder = ModelFolder.Open(other);
         Assert.Contains("another base model", Assert.Throws<AdapterException>(() => PeftAdapter.Read(_folder.Path).Open(folder)).Message);
+    }
+
+    [Fact]
+    public void Open_TrainedAboveInt8Blocks_NeedsThem()
+    {
+        using var files = new SmallModel();
+        using var int8 = ModelFolder.Open(files.Path, FrozenWeights.Int8);
+        using (var model = UpperModel.Open(int8, files.Options()))
+        {
+            PeftExport.Write(
+                model, new AdapterDescription { BaseModel = "base", BaseFingerprint = int8.Fingerprint, FrozenWeights = int8.FrozenWeights }, _folder.Path);
+        }
+
+        var adapter = PeftAdapter.Read(_folder.Path);
+        Assert.Equal(FrozenWeights.Int8, adapter.FrozenWeights);
+        adapter.Open(int8).Dispose();
+        Assert.Contains("--set device.weights=int8", Assert.Throws<AdapterException>(() => adapter.Open(files.Folder)).Message);
+
+        Export(files);
+        Assert.Equal(FrozenWeights.Float32, PeftAdapter.Read(_folder.Path).FrozenWeights);
+        Assert.Contains("--set device.weights=f32", Assert.Throws<AdapterException>(() => PeftAdapter.Read(_folder.Path).Open(int8)).Message);
+    }
+
+    [Theory]
+    [InlineData(ModelFamily.Gpt2, "h.{0}.mlp.c_fc.weight")]
+    [InlineData(ModelFamily.Llama, "layers.{0}.mlp.up_proj.weight")]
+    public void Merged_TrainedAboveInt8Blocks_HoldsWhatTheyComputedWith(ModelFamily family, string name)
+    {
+        using var files = new SmallModel(family);
+        using var int8 = ModelFolder.Open(files.Path, FrozenWeights.Int8);
+        using var model = UpperModel.Open(int8, files.Options());
+        MergedExport.Write(model, int8, [], _folder.File("merged"));
+        using var merged = ModelFolder.Open(_folder.File("merged"));
+        using var scope = NewDisposeScope();
+        for (var block = 0; block < files.Folder.Config.Layers; block++)
+        {
+            var weight = string.Format(System.Globalization.CultureInfo.InvariantCulture, name, block);
+            var original = files.Folder.Load(weight, ScalarType.Float32);
+            var frozen = int8.LoadAsFrozen(weight, ScalarType.Float32, original.shape);
+            Assert.False(frozen.Equals(original));
+            Assert.True(merged.Load(weight, ScalarType.Float32).Equals(block < model.Options.Boundary ? frozen : original), weight);
+        }
     }
 
     [Fact]
