@@ -35,7 +35,7 @@ public static class LibtorchLoader
             throw new LibtorchException($"libtorch was loaded but did not start: {exception.Message}", exception);
         }
 
-        LoaderPages.Release();
+        ProgramPages.Release("libtorch_cpu.so");
 
         return handle;
     }

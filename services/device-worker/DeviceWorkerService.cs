@@ -100,7 +100,7 @@ public sealed class DeviceWorkerService
     {
         using var compute = new ComputeThread("device", _options.Threads);
         var deepest = _options.Clients.Max(client => client.Cut);
-        using var encoder = await compute.RunAsync(() => FrozenEncoder.Open(_model, deepest), cancellationToken).ConfigureAwait(false);
+        using var encoder = await compute.RunAsync(() => Open(deepest), cancellationToken).ConfigureAwait(false);
         await foreach (var assignment in work.ReadAllAsync(cancellationToken).ConfigureAwait(false))
         {
             var client = _clients[assignment.ClientId];
@@ -118,6 +118,14 @@ public sealed class DeviceWorkerService
             await SendAsync(outbox, packer.Close(), cancellationToken).ConfigureAwait(false);
             await outbox.WriteAsync(new WorkFinished(_options.RunId, assignment.ClientId, assignment.Sequence), cancellationToken).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>Runs on the compute thread. What only the start needed is given back before activations take their place.</summary>
+    private FrozenEncoder Open(int deepest)
+    {
+        var encoder = FrozenEncoder.Open(_model, deepest);
+        ProgramPages.Release();
+        return encoder;
     }
 
     private IEnumerable<EncodedSample> Known(ServedClient client, WorkAssigned assignment)

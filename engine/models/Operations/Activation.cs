@@ -8,7 +8,7 @@ namespace SplitFrozen.Models.Operations;
 /// </summary>
 internal static class Activation
 {
-    /// <summary>GELU in its tanh form (Hendrycks and Gimpel, 2016), elementwise.</summary>
+    /// <summary>GELU in its tanh form (Hendrycks and Gimpel, 2016), elementwise; without a tape it overwrites x.</summary>
     internal static Tensor Gelu(Tensor x, Tape? tape)
     {
         if (x.dtype != ScalarType.Float32)
@@ -17,7 +17,7 @@ internal static class Activation
         }
 
         tape?.Push(x);
-        return ActivationKernels.Gelu(x);
+        return ActivationKernels.Gelu(x, inPlace: tape is null);
     }
 
     /// <summary>The gradient of <see cref="Gelu"/>'s input; may overwrite <paramref name="dy"/>.</summary>

@@ -15,11 +15,11 @@ public static unsafe class ActivationKernels
     private const float Linear = 1.5957691216057308f;
     private const float Cubic = Linear * 0.044715f;
 
-    /// <summary>GELU in its tanh form, in a new tensor.</summary>
-    public static Tensor Gelu(Tensor x)
+    /// <summary>GELU in its tanh form, in a new tensor or over x.</summary>
+    public static Tensor Gelu(Tensor x, bool inPlace = false)
     {
         ArgumentNullException.ThrowIfNull(x);
-        var y = empty_like(x);
+        var y = inPlace ? x : empty_like(x);
         var (from, to) = ((nint)FloatMemory.Pointer(x), (nint)FloatMemory.Pointer(y));
         ForElements(x, (begin, end) => GeluRange((float*)from + begin, (float*)to + begin, end - begin));
         return y;
