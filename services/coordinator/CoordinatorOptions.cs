@@ -106,4 +106,7 @@ public sealed record CoordinatorOptions
     /// that have not arrived are asked again.
     /// </summary>
     public TimeSpan RepeatAfter { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long nothing may come from a client before it is told again what it was asked for. A device that is still at it lets that pass.</summary>
+    public TimeSpan RemindAfter { get; init; } = TimeSpan.FromSeconds(30);
 }

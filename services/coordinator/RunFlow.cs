@@ -106,7 +106,7 @@ internal sealed class RunFlow(
                 assigner.Finished(finished.ClientId, finished.Sequence, time.GetUtcNow());
                 break;
             case RecheckDue:
-                Recheck();
+                await RecheckAsync(cancellationToken).ConfigureAwait(false);
                 Failed(await missing.GiveUpAsync(cancellationToken).ConfigureAwait(false));
                 break;
             case OwedWork owed:
@@ -320,8 +320,13 @@ internal sealed class RunFlow(
         }
     }
 
-    private void Recheck()
+    private async Task RecheckAsync(CancellationToken cancellationToken)
     {
+        foreach (var reminder in assigner.Reminders(time.GetUtcNow()))
+        {
+            await control.PublishAsync(reminder, cancellationToken).ConfigureAwait(false);
+        }
+
         foreach (var owed in assigner.Owed(time.GetUtcNow()).Where(owed => queueIsEmpty(owed.ClientId)))
         {
             // Behind the events of messages that were taken in just now: only what is open after them is really lost.

@@ -122,6 +122,30 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
         return owed;
     }
 
+    /// <summary>
+    /// Assignments that their clients have neither finished nor sent anything for in <see cref="CoordinatorOptions.RemindAfter"/>, as they were given
+    /// but for what has arrived: the message, or its answer, may be lost. Each is told again at most so often.
+    /// </summary>
+    public IReadOnlyList<WorkAssigned> Reminders(DateTimeOffset now)
+    {
+        var reminders = new List<WorkAssigned>();
+        foreach (var (clientId, work) in _clients.Where(client => client.Value.IsPresent))
+        {
+            foreach (var (sequence, assignment) in work.Assignments.Where(assignment => assignment.Value.FinishedAt is null))
+            {
+                assignment.ToldAt ??= now;
+                if (now - assignment.ToldAt >= options.RemindAfter && now - work.LastMove >= options.RemindAfter)
+                {
+                    assignment.ToldAt = now;
+                    var open = assignment.Open.Values;
+                    reminders.Add(new WorkAssigned(options.RunId, clientId, sequence, open.Min(entry => entry.NeededAt), [.. open.Select(entry => entry.Id)]));
+                }
+            }
+        }
+
+        return reminders;
+    }
+
     /// <summary>Wants again what an assignment owes: its messages were refused.</summary>
     /// <returns>The samples that were asked for too often.</returns>
     public IReadOnlyList<SampleEntry> Repeat(OwedWork owed)
@@ -194,6 +218,9 @@ internal sealed class WorkAssigner(CoordinatorOptions options)
         public Dictionary<SampleId, SampleEntry> Open { get; } = samples.ToDictionary(entry => entry.Id);
 
         public DateTimeOffset? FinishedAt { get; set; }
+
+        /// <summary>When it was last told, or first looked at after that.</summary>
+        public DateTimeOffset? ToldAt { get; set; }
     }
 
     private sealed class ClientWork

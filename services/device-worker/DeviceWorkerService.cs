@@ -33,6 +33,7 @@ public sealed class DeviceWorkerService
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly string _instance = Guid.NewGuid().ToString("N");
+    private readonly AssignmentLog _assignments = new();
     private readonly Dictionary<string, ServedClient> _clients;
 
     /// <summary>Makes the worker.</summary>
@@ -103,6 +104,12 @@ public sealed class DeviceWorkerService
         using var encoder = await compute.RunAsync(() => Open(deepest), cancellationToken).ConfigureAwait(false);
         await foreach (var assignment in work.ReadAllAsync(cancellationToken).ConfigureAwait(false))
         {
+            if (_assignments.IsFinished(assignment))
+            {
+                await outbox.WriteAsync(Finished(assignment), cancellationToken).ConfigureAwait(false);
+                continue;
+            }
+
             var client = _clients[assignment.ClientId];
             var packer = new MessagePacker(
                 client.Client, _options.RunId, _model.Fingerprint, encoder.Width, _options.WireType, _options.MessageBytes);
@@ -116,7 +123,7 @@ public sealed class DeviceWorkerService
             }
 
             await SendAsync(outbox, packer.Close(), cancellationToken).ConfigureAwait(false);
-            await outbox.WriteAsync(new WorkFinished(_options.RunId, assignment.ClientId, assignment.Sequence), cancellationToken).ConfigureAwait(false);
+            await outbox.WriteAsync(Finished(assignment), cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -186,7 +193,9 @@ public sealed class DeviceWorkerService
             }
             else
             {
-                await _control.PublishAsync((WorkFinished)item, cancellationToken).ConfigureAwait(false);
+                var finished = (WorkFinished)item;
+                await _control.PublishAsync(finished, cancellationToken).ConfigureAwait(false);
+                _assignments.Finish(finished);
             }
         }
     }
@@ -222,6 +231,17 @@ public sealed class DeviceWorkerService
         }
     }
 
+    /// <summary>The coordinator tells an assignment again when it has heard nothing for a while: what is in hand is done once, and what is done is said again.</summary>
+    private void Take(ChannelWriter<WorkAssigned> work, WorkAssigned assignment)
+    {
+        if (_assignments.TryTake(assignment))
+        {
+            work.TryWrite(assignment);
+        }
+    }
+
+    private WorkFinished Finished(WorkAssigned assignment) => new(_options.RunId, assignment.ClientId, assignment.Sequence);
+
     private ClientRegistered[] Registrations() =>
     [
         .. _options.Clients.Select(client => new ClientRegistered(
@@ -250,7 +270,7 @@ public sealed class DeviceWorkerService
             {
                 if (assignment.RunId == _options.RunId)
                 {
-                    work.TryWrite(assignment);
+                    Take(work, assignment);
                 }
 
                 return ValueTask.CompletedTask;

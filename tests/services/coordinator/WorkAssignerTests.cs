@@ -82,6 +82,29 @@ public sealed class WorkAssignerTests
     }
 
     [Fact]
+    public void Reminders_AClientThatIsSilent_IsToldWhatIsOpenAgainUnderTheSameNumber()
+    {
+        _assigner.Want(Entry(5), 3, urgent: false);
+        _assigner.Want(Entry(6), 4, urgent: false);
+        var work = Assert.Single(_assigner.TakeAssignments());
+        Assert.Empty(_assigner.Reminders(s_start));
+        Assert.Empty(_assigner.Reminders(s_start.AddSeconds(29)));
+        _assigner.Ingested(Entry(5));
+        _assigner.Moved("a", s_start.AddSeconds(20));
+        Assert.Empty(_assigner.Reminders(s_start.AddSeconds(31)));
+        var reminder = Assert.Single(_assigner.Reminders(s_start.AddSeconds(51)));
+        Assert.Equal((work.ClientId, work.Sequence, 4), (reminder.ClientId, reminder.Sequence, reminder.NeededAt));
+        Assert.Equal([SampleId.Training(6)], reminder.Samples);
+        Assert.Empty(_assigner.Reminders(s_start.AddSeconds(80)));
+        _assigner.Refused("a");
+        Assert.Empty(_assigner.Reminders(s_start.AddSeconds(90)));
+        _assigner.Present("a");
+        Assert.Single(_assigner.Reminders(s_start.AddSeconds(90)));
+        _assigner.Finished("a", work.Sequence, s_start.AddSeconds(100));
+        Assert.Empty(_assigner.Reminders(s_start.AddHours(1)));
+    }
+
+    [Fact]
     public void Repeat_SomeArrivedMeanwhile_AsksForTheOthersOnly()
     {
         WantAll();

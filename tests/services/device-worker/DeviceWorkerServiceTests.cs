@@ -90,6 +90,48 @@ public sealed class DeviceWorkerServiceTests(SmallModels models)
     }
 
     [Fact]
+    public async Task Run_AnAssignmentToldAgain_IsDoneOnceAndSaidToBeFinishedAgain()
+    {
+        var publisher = new FullQueue(refusals: 1);
+        var time = new FakeTimeProvider();
+        using var stop = Deadline.Token();
+        var finished = new ConcurrentQueue<long>();
+        using var seen = _control.Subscribe<WorkFinished>((message, _) =>
+        {
+            finished.Enqueue(message.Sequence);
+            return ValueTask.CompletedTask;
+        });
+        var worker = Worker(publisher, time).RunAsync(stop.Token);
+        await RegisteredAsync(stop.Token);
+        var assignment = new WorkAssigned("run", "client", 3, 0, [_samples[0].Id]);
+        await _control.PublishAsync(assignment, stop.Token);
+        await Deadline.UntilAsync(() => publisher.Bodies.Count == 1, "the message is tried");
+
+        // While it is in hand.
+        await _control.PublishAsync(assignment, stop.Token);
+        await UntilFinishedAsync(1);
+        var sent = publisher.Bodies.Count;
+
+        // And when it is done; behind another, which shows that nothing of it is still to come.
+        await _control.PublishAsync(assignment, stop.Token);
+        await UntilFinishedAsync(2);
+        await _control.PublishAsync(new WorkAssigned("run", "client", 4, 0, [_samples[1].Id]), stop.Token);
+        await UntilFinishedAsync(3);
+        Assert.Equal([3, 3, 4], finished);
+        Assert.Equal(sent + 1, publisher.Bodies.Count);
+        await stop.CancelAsync();
+        await worker;
+
+        Task UntilFinishedAsync(int count) => Deadline.UntilAsync(
+            () =>
+            {
+                time.Advance(TimeSpan.FromSeconds(2));
+                return finished.Count >= count;
+            },
+            $"{count} times finished");
+    }
+
+    [Fact]
     public async Task Run_Work_SendsTheHiddenStatesThatTheModelGives()
     {
         var publisher = new FullQueue(refusals: 0);
