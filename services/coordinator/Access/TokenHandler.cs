@@ -71,7 +71,7 @@ internal sealed partial class TokenHandler(
     }
 
     /// <summary>What is asked for, by the route's own text and not by the caller's.</summary>
-    public static string RouteOf(HttpContext context) => (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText?.TrimEnd('/') ?? "no route";
+    public static string RouteOf(HttpContext context) => (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "no route";
 
     /// <summary>Answers with the reason.</summary>
     public static Task RefuseAsync(HttpContext context, int status, string reason)

@@ -16,9 +16,9 @@ internal static partial class AdminApi
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapDelete("/api/runs/{id}", DeleteRunAsync).Needs(ApiRole.Admin).WithTags("runs").WithSummary("Deletes a run that has ended with all that it left.");
-        var letters = routes.MapGroup("/api/dead-letters").WithTags("dead letters");
-        letters.MapGet("", NewestAsync).Needs(ApiRole.Admin).WithSummary($"The newest messages that were refused, without their bodies; at most {MaximumDeadLetters}.");
-        letters.MapDelete("", PurgeAsync).Needs(ApiRole.Admin).WithSummary("Deletes all messages that were refused.");
+        var letters = routes.MapGroup("/api").WithTags("dead letters");
+        letters.MapGet("dead-letters", NewestAsync).Needs(ApiRole.Admin).WithSummary($"The newest messages that were refused, without their bodies; at most {MaximumDeadLetters}.");
+        letters.MapDelete("dead-letters", PurgeAsync).Needs(ApiRole.Admin).WithSummary("Deletes all messages that were refused.");
     }
 
     private static async Task<Results<NoContent, NotFound<RequestRefused>, Conflict<RequestRefused>>> DeleteRunAsync(

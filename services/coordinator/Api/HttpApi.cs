@@ -21,16 +21,16 @@ internal static class HttpApi
     /// <summary>Maps the routes.</summary>
     public static void Map(IEndpointRouteBuilder routes)
     {
-        var runs = routes.MapGroup("/api/runs").WithTags("runs");
-        runs.MapPost("", SubmitAsync).Needs(ApiRole.Submit).Accepts<RunSpec>("application/json").WithSummary("Submits a run.")
+        var runs = routes.MapGroup("/api").WithTags("runs");
+        runs.MapPost("runs", SubmitAsync).Needs(ApiRole.Submit).Accepts<RunSpec>("application/json").WithSummary("Submits a run.")
             .Produces<RequestRefused>(StatusCodes.Status413PayloadTooLarge);
-        runs.MapGet("", ListAsync).Needs(ApiRole.Read).WithSummary("All runs, the newest first.");
-        runs.MapGet("{id}", FindAsync).Needs(ApiRole.Read).WithSummary("A run with everything known of it.");
-        runs.MapPost("{id}/cancel", CancelAsync).Needs(ApiRole.Submit).WithSummary("Stops a run, with a checkpoint.");
-        runs.MapPost("{id}/resume", ResumeAsync).Needs(ApiRole.Submit).WithSummary("Goes on with a cancelled or failed run.");
-        runs.MapGet("{id}/events", EventsAsync).Needs(ApiRole.Read).WithMetadata(RequestLimits.EventStream).WithSummary("The run's events, as server-sent events.")
+        runs.MapGet("runs", ListAsync).Needs(ApiRole.Read).WithSummary("All runs, the newest first.");
+        runs.MapGet("runs/{id}", FindAsync).Needs(ApiRole.Read).WithSummary("A run with everything known of it.");
+        runs.MapPost("runs/{id}/cancel", CancelAsync).Needs(ApiRole.Submit).WithSummary("Stops a run, with a checkpoint.");
+        runs.MapPost("runs/{id}/resume", ResumeAsync).Needs(ApiRole.Submit).WithSummary("Goes on with a cancelled or failed run.");
+        runs.MapGet("runs/{id}/events", EventsAsync).Needs(ApiRole.Read).WithMetadata(RequestLimits.EventStream).WithSummary("The run's events, as server-sent events.")
             .Produces<string>(StatusCodes.Status200OK, "text/event-stream");
-        runs.MapGet("{id}/artifacts/{name}", ArtifactAsync).Needs(ApiRole.Read).WithSummary("A file that the run left behind.")
+        runs.MapGet("runs/{id}/artifacts/{name}", ArtifactAsync).Needs(ApiRole.Read).WithSummary("A file that the run left behind.")
             .Produces<byte[]>(StatusCodes.Status200OK, "application/octet-stream");
         routes.MapGet("/api/devices", DevicesAsync).Needs(ApiRole.Read).WithTags("devices").WithSummary("The device workers.");
     }

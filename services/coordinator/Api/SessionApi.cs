@@ -11,10 +11,10 @@ internal static partial class SessionApi
     /// <summary>Maps the routes.</summary>
     public static void Map(IEndpointRouteBuilder routes)
     {
-        var session = routes.MapGroup("/api/session").WithTags("session");
-        session.MapGet("", Find).Needs(ApiRole.Read).WithSummary("Whose token this is, and its role.");
-        session.MapPost("", SignIn).AllowAnonymous().WithSummary("Signs a browser in: answers with a cookie that holds the token.");
-        session.MapDelete("", SignOut).AllowAnonymous().WithSummary("Signs a browser out.");
+        var session = routes.MapGroup("/api").WithTags("session");
+        session.MapGet("session", Find).Needs(ApiRole.Read).WithSummary("Whose token this is, and its role.");
+        session.MapPost("session", SignIn).AllowAnonymous().WithSummary("Signs a browser in: answers with a cookie that holds the token.");
+        session.MapDelete("session", SignOut).AllowAnonymous().WithSummary("Signs a browser out.");
     }
 
     private static Ok<SessionInfo> Find(HttpContext context, TokenBook tokens) =>

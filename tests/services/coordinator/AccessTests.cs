@@ -55,7 +55,7 @@ public sealed class AccessTests : HostedRun
             Assert.True(isOpen ? policies.Length == 0 : policies.Length == 1, $"{route.RoutePattern.RawText} is neither open nor of one role.");
             foreach (var method in route.Metadata.GetMetadata<HttpMethodMetadata>()?.HttpMethods is { Count: > 0 } methods ? methods : ["GET"])
             {
-                yield return $"{method} {route.RoutePattern.RawText!.TrimEnd('/')}: {(isOpen ? "open" : policies[0])}";
+                yield return $"{method} {route.RoutePattern.RawText}: {(isOpen ? "open" : policies[0])}";
             }
         }
     }
