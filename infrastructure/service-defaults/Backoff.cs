@@ -7,6 +7,8 @@ namespace SplitFrozen.ServiceDefaults;
 /// <summary>The one place that says how to try again.</summary>
 public static class Backoff
 {
+    private const int AttemptsInAMinute = 11;
+
     /// <summary>
     /// Repeats an operation while its outcome asks for it, for as long as it takes: from 10 ms, doubling to 2 s, with jitter
     /// so that many devices do not come back together. Exceptions pass through.
@@ -39,7 +41,18 @@ public static class Backoff
     /// <param name="passing">True for a failure that time may heal, such as a lost connection.</param>
     /// <param name="time">The clock of the delays.</param>
     /// <param name="jitterSeed">Seed of the jitter, different for every process.</param>
-    public static ResiliencePipeline OnFailure(Predicate<Exception> passing, TimeProvider time, ulong jitterSeed)
+    public static ResiliencePipeline OnFailure(Predicate<Exception> passing, TimeProvider time, ulong jitterSeed) =>
+        OnFailure(passing, time, jitterSeed, AttemptsInAMinute, (_, _) => { });
+
+    /// <summary>The same for as long as it takes.</summary>
+    /// <param name="passing">True for a failure that time may heal, such as a lost connection.</param>
+    /// <param name="time">The clock of the delays.</param>
+    /// <param name="jitterSeed">Seed of the jitter, different for every process.</param>
+    /// <param name="again">Is told of each failure before the next attempt: how many there were before it, and what it is.</param>
+    public static ResiliencePipeline OnFailureForEver(Predicate<Exception> passing, TimeProvider time, ulong jitterSeed, Action<int, Exception> again) =>
+        OnFailure(passing, time, jitterSeed, int.MaxValue, again);
+
+    private static ResiliencePipeline OnFailure(Predicate<Exception> passing, TimeProvider time, ulong jitterSeed, int attempts, Action<int, Exception> again)
     {
         ArgumentNullException.ThrowIfNull(passing);
         var jitter = new SeededRandom(jitterSeed);
@@ -50,9 +63,14 @@ public static class Backoff
                 BackoffType = DelayBackoffType.Exponential,
                 Delay = TimeSpan.FromMilliseconds(100),
                 MaxDelay = TimeSpan.FromSeconds(10),
-                MaxRetryAttempts = 11,
+                MaxRetryAttempts = attempts,
                 UseJitter = true,
                 Randomizer = jitter.NextDouble,
+                OnRetry = attempt =>
+                {
+                    again(attempt.AttemptNumber, attempt.Outcome.Exception!);
+                    return ValueTask.CompletedTask;
+                },
             })
             .Build();
     }

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.IO.Hashing;
+using System.Numerics;
 using System.Text;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -20,6 +21,7 @@ namespace SplitFrozen.Transport;
 public sealed class DeviceTransport : IAsyncDisposable
 {
     private const string KitSetting = "Transport:Kit";
+    private const int AttemptsInSilence = 4;
 
     private readonly ILoggerFactory _loggers;
     private readonly RabbitMqDataPlane _data;
@@ -48,11 +50,12 @@ public sealed class DeviceTransport : IAsyncDisposable
         var health = HealthOptions.Read(builder.Configuration);
         var loggers = builder.CreateEarlyLoggers();
         var time = TimeProvider.System;
+        var logger = loggers.CreateLogger<DeviceTransport>();
         var jitter = XxHash3.HashToUInt64(Encoding.UTF8.GetBytes($"{kit.Device}/{Environment.ProcessId}"));
         var data = new RabbitMqDataPlane(
             new RabbitMqOptions { ConnectionString = kit.ConnectionString, Trust = kit.Trust, Declares = false },
             new RabbitMqResilience(
-                Backoff.OnFailure(RabbitMqFailures.IsPassing, time, jitter), Backoff.While<PublishOutcome>(outcome => outcome == PublishOutcome.QueueFull, time, jitter)),
+                Backoff.OnFailureForEver(RabbitMqFailures.IsPassing, time, jitter, Waiting), Backoff.While<PublishOutcome>(outcome => outcome == PublishOutcome.QueueFull, time, jitter)),
             time);
         var link = data.LinkDevice(kit.Device, loggers.CreateLogger<DeviceLink>());
         builder.Services.AddSingleton<IControlPlane>(link);
@@ -60,6 +63,15 @@ public sealed class DeviceTransport : IAsyncDisposable
         HealthEndpoint.Add(
             builder.Services, health, checks => checks.AddCheck("broker", () => link.IsConnected ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy("The broker does not answer.")));
         return new DeviceTransport(loggers, data, link);
+
+        // A device's network may be away for hours. It says so less and less often.
+        void Waiting(int before, Exception exception)
+        {
+            if (before >= AttemptsInSilence && BitOperations.IsPow2(before))
+            {
+                logger.LogWarning("Device {Device} still waits for the broker or the coordinator: {Reason}", kit.Device, exception.Message);
+            }
+        }
     }
 
     /// <inheritdoc/>

@@ -109,7 +109,7 @@ public sealed class DeviceGateway : IAsyncDisposable
             _logger.LogWarning("Refused, for the {Count}. time, what device {Device} says: {Reason}", count.ToString(CultureInfo.InvariantCulture), device, reason);
         }
 
-        return new Inspection<DeviceReport>(null, reason, kept);
+        return new Inspection<DeviceReport>(null, $"Device '{device}': {reason}", kept);
     }
 
     private async Task ProvideQueueAsync(string device, CancellationToken cancellationToken)
