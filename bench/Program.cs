@@ -4,6 +4,7 @@ using SplitFrozen.Bench;
 Dictionary<string, (string Description, Func<TextWriter, CancellationToken, Task> RunAsync)> benchmarks = new(StringComparer.Ordinal)
 {
     ["training-step"] = ("a LoRA step of GPT-2-small shapes as a share of the machine's own rate for linear layers", (output, _) => TrainingStep.RunAsync(output)),
+    ["peers"] = ("tokens a second of a step, device and server, by those of plain PyTorch and of SplitLoRA in it", PeerSteps.RunAsync),
     ["ingest"] = ("the coordinator's intake as a share of bare publishing and consuming of the same bodies", IngestThroughput.RunAsync),
     ["run-time"] = ("a run over processes as a ratio to the slowest of its parts by itself", RunTime.RunAsync),
     ["simulator"] = ("the simulated time of a run over processes, from the measured rates of its parts, against the real one", (output, _) => SimulatorCheck.RunAsync(output)),

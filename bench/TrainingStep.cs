@@ -19,6 +19,9 @@ internal static class TrainingStep
 
     private static readonly int[] _lengths = [.. Enumerable.Repeat(128, 8)];
 
+    /// <summary>Tokens of each sequence of a step.</summary>
+    internal static IReadOnlyList<int> Lengths => _lengths;
+
     // Twelve blocks with boundary 6 and six blocks with boundary 0 train the same; the lower half would only take disk space.
     internal static TransformerConfig Config { get; } = new()
     {
@@ -55,6 +58,14 @@ internal static class TrainingStep
         {
             Directory.Delete(path, recursive: true);
         }
+    }
+
+    /// <summary>Milliseconds of some steps, after one that makes it warm. Runs on a compute thread.</summary>
+    internal static double[] Milliseconds(ModelFolder folder, int rounds)
+    {
+        using var step = new Step(folder);
+        step.Run(new double[4]);
+        return [.. Enumerable.Range(0, rounds).Select(_ => step.Run(new double[4]))];
     }
 
     private static string Measure(string path, int threads)

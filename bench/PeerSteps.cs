@@ -1,0 +1,144 @@
+using System.Diagnostics;
+using System.Globalization;
+using SplitFrozen.Models;
+using SplitFrozen.TestServers;
+using SplitFrozen.Torch;
+
+namespace SplitFrozen.Bench;
+
+/// <summary>
+/// Tokens a second of one training step, device's and server's work both counted on one thread, against plain PyTorch doing the same server step, and
+/// SplitLoRA's step, on this machine in turn. Here a device runs its six frozen blocks forward once, and in later epochs not at all.
+/// </summary>
+internal static class PeerSteps
+{
+    private const int Turns = 3;
+    private const int Rounds = 3;
+    private const int Threads = 1;
+
+    private static readonly string[] s_interpreters = ["/usr/bin/python3", "python3"];
+
+    internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
+    {
+        if (await InterpreterAsync(cancellationToken).ConfigureAwait(false) is not { } python)
+        {
+            await output.WriteLineAsync("peers: no Python with PyTorch is here; on Debian, apt-get install python3-torch").ConfigureAwait(false);
+            return;
+        }
+
+        await output.WriteLineAsync($"peers: GPT-2-small shapes, 8 x 128 tokens, boundary 6 of 12, LoRA r = 8 on c_attn, f32, {Threads} thread; {Machine.Description}").ConfigureAwait(false);
+        var path = Directory.CreateTempSubdirectory("splitfrozen-bench-").FullName;
+        try
+        {
+            ModelInitialization.Write(path, TrainingStep.Config, seed: 1);
+            var busy = Machine.Watch();
+            var (server, device, upper, splitLora) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());
+            for (var turn = 0; turn < Turns; turn++)
+            {
+                using (var compute = new ComputeThread("bench-peers", Threads))
+                {
+                    var (steps, forwards) = await compute.RunAsync(() => Own(path), cancellationToken).ConfigureAwait(false);
+                    server.AddRange(steps);
+                    device.AddRange(forwards);
+                }
+
+                upper.AddRange(await PeerAsync(python, "upper", cancellationToken).ConfigureAwait(false));
+                splitLora.AddRange(await PeerAsync(python, "splitlora", cancellationToken).ConfigureAwait(false));
+            }
+
+            await ReportAsync(output, Machine.Median(server), Machine.Median(device), Machine.Median(upper), Machine.Median(splitLora)).ConfigureAwait(false);
+            await output.WriteLineAsync($"medians of {Turns * Rounds} in {Turns} turns; CPU had: {busy.CpuHad():P0}").ConfigureAwait(false);
+        }
+        finally
+        {
+            Directory.Delete(path, recursive: true);
+        }
+    }
+
+    /// <summary>Runs on the compute thread: milliseconds of server steps, and of a device's frozen forward of the same tokens.</summary>
+    private static (double[] Steps, double[] Forwards) Own(string path)
+    {
+        using var folder = ModelFolder.Open(path);
+        var steps = TrainingStep.Milliseconds(folder, Rounds);
+        using var encoder = FrozenEncoder.Open(folder, TrainingStep.Config.Layers);
+        using var layout = new SequenceLayout([.. TrainingStep.Lengths]);
+        int[] tokens = [.. Enumerable.Range(0, TrainingStep.Lengths.Sum()).Select(token => token % TrainingStep.Config.VocabularySize)];
+        var forwards = new double[Rounds + 1];
+        for (var round = 0; round < forwards.Length; round++)
+        {
+            var clock = Stopwatch.StartNew();
+            encoder.Encode(tokens, layout, TrainingStep.Config.Layers).Dispose();
+            forwards[round] = clock.Elapsed.TotalMilliseconds;
+        }
+
+        return (steps, forwards[1..]);
+    }
+
+    private static async Task ReportAsync(TextWriter output, double server, double device, double upper, double splitLora)
+    {
+        await output.WriteLineAsync("                                            step ms  tokens/s  over SplitLoRA").ConfigureAwait(false);
+        await LineAsync("PyTorch, SplitLoRA: device and server", splitLora).ConfigureAwait(false);
+        await LineAsync("PyTorch, server's step alone", upper).ConfigureAwait(false);
+        await LineAsync("SplitFrozen, first epoch: device and server", device + server).ConfigureAwait(false);
+        await LineAsync("SplitFrozen, later epochs: server alone", server).ConfigureAwait(false);
+        await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"the server's step over PyTorch's own: {upper / server:F2}")).ConfigureAwait(false);
+
+        Task LineAsync(string name, double milliseconds) => output.WriteLineAsync(string.Create(
+            CultureInfo.InvariantCulture, $"{name,-43} {milliseconds,7:F0}  {TrainingStep.Lengths.Sum() / milliseconds * 1e3,8:F0}  {splitLora / milliseconds,14:F2}"));
+    }
+
+    private static async Task<string?> InterpreterAsync(CancellationToken cancellationToken)
+    {
+        foreach (var candidate in s_interpreters)
+        {
+            try
+            {
+                if ((await PythonAsync(candidate, ["-c", "import torch"], cancellationToken).ConfigureAwait(false)).Code == 0)
+                {
+                    return candidate;
+                }
+            }
+            catch (System.ComponentModel.Win32Exception)
+            {
+                // Not here.
+            }
+        }
+
+        return null;
+    }
+
+    private static async Task<double[]> PeerAsync(string python, string step, CancellationToken cancellationToken)
+    {
+        var script = Path.Combine(Programs.Root, "bench", "peers", "training_step.py");
+        var (code, printed) = await PythonAsync(
+            python, [script, step, "--threads", Text(Threads), "--rounds", Text(Rounds)], cancellationToken).ConfigureAwait(false);
+        return code == 0
+            ? [.. printed.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => double.Parse(line, CultureInfo.InvariantCulture))]
+            : throw new InvalidOperationException($"{script} {step} ended with {code}.");
+
+        static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+    }
+
+    private static async Task<(int Code, string Output)> PythonAsync(string python, string[] arguments, CancellationToken cancellationToken)
+    {
+        var start = new ProcessStartInfo(python, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
+
+        // Debian's OpenBLAS does not know every processor, and then takes the kernels of an old one.
+        start.Environment["OPENBLAS_CORETYPE"] = "SkylakeX";
+        start.Environment["OMP_NUM_THREADS"] = Threads.ToString(CultureInfo.InvariantCulture);
+        using var process = Process.Start(start)!;
+        try
+        {
+            var printed = process.StandardOutput.ReadToEndAsync(cancellationToken);
+            var errors = process.StandardError.ReadToEndAsync(cancellationToken);
+            await process.WaitForExitAsync(cancellationToken).ConfigureAwait(false);
+            await errors.ConfigureAwait(false);
+            return (process.ExitCode, await printed.ConfigureAwait(false));
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill();
+            throw;
+        }
+    }
+}
