@@ -16,17 +16,34 @@ internal static class PeerSteps
     private const int Rounds = 3;
     private const int Threads = 1;
 
+    /// <summary>Work of the peer's linear layer, 1024 x 768 by 768 x 3072, in GFLOP.</summary>
+    private const double LinearGigaflops = 2.0 * 1024 * 768 * 3072 / 1e9;
+
+    /// <summary>A PyTorch whose linear layer is slower than this share of ours has no fast BLAS, and is no peer.</summary>
+    private const double LeastRate = 0.5;
+
     private static readonly string[] s_interpreters = ["/usr/bin/python3", "python3"];
 
     internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
     {
         if (await InterpreterAsync(cancellationToken).ConfigureAwait(false) is not { } python)
         {
-            await output.WriteLineAsync("peers: no Python with PyTorch is here; on Debian, apt-get install python3-torch").ConfigureAwait(false);
+            await output.WriteLineAsync("peers: no Python with PyTorch is here; on Debian, apt-get install python3-torch libopenblas0-pthread").ConfigureAwait(false);
             return;
         }
 
         await output.WriteLineAsync($"peers: GPT-2-small shapes, 8 x 128 tokens, boundary 6 of 12, LoRA r = 8 on c_attn, f32, {Threads} thread; {Machine.Description}").ConfigureAwait(false);
+        using (var compute = new ComputeThread("bench-linear", Threads))
+        {
+            var own = await compute.RunAsync(LinearRate.MeasureGigaflopsPerSecond, cancellationToken).ConfigureAwait(false);
+            var peer = LinearGigaflops / Machine.Median(await PeerAsync(python, "linear", cancellationToken).ConfigureAwait(false)) * 1e3;
+            await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"a linear layer: PyTorch {peer:F0} GFLOP/s, here {own:F0}")).ConfigureAwait(false);
+            if (peer < LeastRate * own)
+            {
+                throw new InvalidOperationException("This PyTorch has no fast BLAS, so it would be a weak peer; on Debian, apt-get install libopenblas0-pthread.");
+            }
+        }
+
         var path = Directory.CreateTempSubdirectory("splitfrozen-bench-").FullName;
         try
         {

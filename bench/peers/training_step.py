@@ -3,7 +3,9 @@
 GPT-2-small shapes, random weights, LoRA of rank 8 on c_attn, a two-class head on the last token, AdamW, f32.
 Prints the milliseconds of each step, one a line, after two that make it warm.
 
-    python3 training_step.py upper|splitlora --threads 1 --rounds 5
+    python3 training_step.py upper|splitlora|linear --threads 1 --rounds 5
+
+`linear` is one product of 1024 x 768 by 768 x 3072, which tells a PyTorch without a fast BLAS.
 """
 
 import argparse
@@ -112,15 +114,21 @@ def splitlora_step():
     return step
 
 
+def linear_step():
+    """What the machine makes of a large linear layer."""
+    x, weight = torch.randn(SEQUENCES * LENGTH, WIDTH), torch.randn(4 * WIDTH, WIDTH)
+    return lambda: functional.linear(x, weight)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["upper", "splitlora"])
+    parser.add_argument("step", choices=["upper", "splitlora", "linear"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     torch.manual_seed(1)
     torch.set_num_threads(arguments.threads)
-    step = {"upper": upper_step, "splitlora": splitlora_step}[arguments.step]()
+    step = {"upper": upper_step, "splitlora": splitlora_step, "linear": linear_step}[arguments.step]()
     for round_ in range(-2, arguments.rounds):
         started = time.perf_counter()
         step()
