@@ -90,7 +90,7 @@ internal static class DeviceCommand
         return command;
     }
 
-    private static Argument<string> Device() => new("device") { Description = "The device's name: 1 to 64 letters, digits, '.', '-' or '_'. In a run it is the name of its client." };
+    private static Argument<string> Device() => new("device") { Description = "The device's name: 1 to 64 letters, digits, '-' or '_'. In a run it is the name of its client." };
 
     private static Option<string> Host() => new("--virtual-host") { Description = "The system's virtual host at the broker.", HelpName = "NAME", DefaultValueFactory = _ => "/" };
 

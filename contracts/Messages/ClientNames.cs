@@ -13,6 +13,9 @@ public static class ClientNames
     /// <summary>The client that holds part <paramref name="index"/> of the training rows, from 0: <c>client-1</c>, <c>client-2</c>, …</summary>
     public static string Of(int index) => Prefix + (index + 1).ToString(CultureInfo.InvariantCulture);
 
+    /// <summary>True for a client of rows that the run's spec names; false for one that is a device with data of its own.</summary>
+    public static bool IsOfSpec(string name) => name == Evaluation || IndexOf(name) is not null;
+
     /// <summary>The part that a client holds; null for a name that <see cref="Of"/> does not give.</summary>
     public static int? IndexOf(string name)
     {

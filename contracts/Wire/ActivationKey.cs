@@ -4,16 +4,19 @@ namespace SplitFrozen.Contracts.Wire;
 
 /// <summary>
 /// The content key of one sample's cached activation. Equal keys mean equal hidden states and labels, in every epoch and
-/// every run: same model bytes, same depth, same element type, same tokens and labels.
+/// every run: same model bytes, same depth, same element type, same tokens and labels, and the same device where it vouches for them.
 /// </summary>
 /// <param name="ModelFingerprint">Fingerprint of config and frozen weights, lower-case hex.</param>
 /// <param name="Depth">Number of blocks already applied: the device's cut.</param>
 /// <param name="WireType">Element type in which the hidden states are kept.</param>
 /// <param name="Digest">Digest of the sample's tokens and labels.</param>
-public readonly record struct ActivationKey(string ModelFingerprint, int Depth, WireType WireType, ContentDigest Digest)
+/// <param name="Owner">
+/// The device, where it holds data of its own: it says itself what a digest stands for, and must not say it for others. Null for rows of a run's files.
+/// </param>
+public readonly record struct ActivationKey(string ModelFingerprint, int Depth, WireType WireType, ContentDigest Digest, string? Owner = null)
 {
     /// <summary>The key's text form, used as the cache key and in step messages.</summary>
-    public override string ToString() => $"act:{ModelFingerprint[..16]}:{Depth}:{WireType.Name()}:{Digest}";
+    public override string ToString() => $"act:{ModelFingerprint[..16]}:{Depth}:{WireType.Name()}:{Digest}{(Owner is null ? "" : ":" + Owner)}";
 }
 
 /// <summary>128-bit digest (XXH128) of a sample's tokens and labels; 32 hex digits in text.</summary>

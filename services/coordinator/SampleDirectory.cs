@@ -129,7 +129,8 @@ public sealed class SampleDirectory(string fingerprint, int width, WireType wire
     public bool TryGet(SampleId id, out SampleEntry? entry) => _samples.TryGetValue(id, out entry);
 
     /// <summary>The cache key of a sample.</summary>
-    public string Key(SampleEntry entry) => new ActivationKey(fingerprint, entry.Client.Cut, wireType, entry.Digest).ToString();
+    public string Key(SampleEntry entry) => new ActivationKey(
+        fingerprint, entry.Client.Cut, wireType, entry.Digest, ClientNames.IsOfSpec(entry.Client.Id) ? null : entry.Client.Id).ToString();
 
     /// <summary>A sample as a step message names it.</summary>
     public SampleReference Reference(SampleEntry entry) => new(entry.Id, entry.Client.Id, entry.Client.Cut, Key(entry));

@@ -82,10 +82,12 @@ public sealed partial record DeviceKit(int Version, string Device, string Broker
     /// <summary>Without the password.</summary>
     public override string ToString() => $"{nameof(DeviceKit)} {{ Device = {Device}, Broker = {Broker} }}";
 
-    /// <summary>Why a device cannot have a name; null when it can.</summary>
+    /// <summary>
+    /// Why a device cannot have a name; null when it can. There is no dot in it, since a login <c>a</c> may publish for clients named <c>a.*</c>.
+    /// </summary>
     public static string? NameFault(string? device) =>
-        device is null || !Names().IsMatch(device) ? "A device's name has 1 to 64 letters, digits, '.', '-' or '_'."
-        : device == ClientNames.Evaluation || ClientNames.IndexOf(device) is not null ? $"'{device}' is the name of a client that runs have themselves; name the device in another way."
+        device is null || !Names().IsMatch(device) ? "An enrolled device's name has 1 to 64 letters, digits, '-' or '_'."
+        : ClientNames.IsOfSpec(device) ? $"'{device}' is the name of a client that runs have themselves; name the device in another way."
         : null;
 
     private string? Fault()
@@ -126,6 +128,6 @@ public sealed partial record DeviceKit(int Version, string Device, string Broker
         }
     }
 
-    [GeneratedRegex("^[A-Za-z0-9._-]{1,64}$", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex("^[A-Za-z0-9_-]{1,64}$", RegexOptions.ExplicitCapture)]
     private static partial Regex Names();
 }

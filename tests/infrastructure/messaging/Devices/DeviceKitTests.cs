@@ -33,6 +33,7 @@ public sealed class DeviceKitTests : IDisposable
 
     [Theory]
     [InlineData("pi 3", "amqps://broker/", "1 to 64 letters")]
+    [InlineData("pi.3", "amqps://broker/", "1 to 64 letters")]
     [InlineData("evaluation", "amqps://broker/", "name of a client that runs have themselves")]
     [InlineData("client-2", "amqps://broker/", "name of a client that runs have themselves")]
     [InlineData("pi-3", "http://broker/", "amqps://broker.example")]
