@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
 using SplitFrozen.Cli.Remote;
+using SplitFrozen.Contracts.Security;
 using SplitFrozen.Messaging.Devices;
 
 namespace SplitFrozen.Cli.Commands;
@@ -34,11 +35,11 @@ internal static class DeviceCommand
 
             // Everything that can be wrong with the kit is found before the broker knows of the device.
             var address = parsed.GetRequiredValue(broker);
-            var authority = management.Authority(parsed) is { } file ? await ReadAsync(file, cancellationToken).ConfigureAwait(false) : null;
-            var host = VirtualHost(Kit(name, address, "-", authority));
-            using var http = management.Client(parsed);
+            var trust = management.Trust(parsed);
+            var host = VirtualHost(Kit(name, address, "-", trust.Pem));
+            using var http = management.Client(parsed, trust);
             var enrollment = new DeviceEnrollment(http, host);
-            var kit = Kit(name, address, await enrollment.EnrollAsync(name, cancellationToken).ConfigureAwait(false), authority);
+            var kit = Kit(name, address, await enrollment.EnrollAsync(name, cancellationToken).ConfigureAwait(false), trust.Pem);
             try
             {
                 kit.Write(path);
@@ -65,7 +66,7 @@ internal static class DeviceCommand
         management.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            using var http = management.Client(parsed);
+            using var http = management.Client(parsed, management.Trust(parsed));
             await new DeviceEnrollment(http, parsed.GetRequiredValue(host)).RevokeAsync(parsed.GetRequiredValue(device), cancellationToken).ConfigureAwait(false);
             await context.Output.WriteLineAsync($"revoked: {parsed.GetRequiredValue(device)}").ConfigureAwait(false);
             return ExitCodes.Success;
@@ -81,7 +82,7 @@ internal static class DeviceCommand
         management.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            using var http = management.Client(parsed);
+            using var http = management.Client(parsed, management.Trust(parsed));
             var devices = await new DeviceEnrollment(http, "/").ListAsync(cancellationToken).ConfigureAwait(false);
             await context.Output.WriteLineAsync(
                 parsed.GetValue(json) ? JsonSerializer.Serialize(devices) : devices.Count == 0 ? "no device is enrolled" : string.Join('\n', devices)).ConfigureAwait(false);
@@ -108,18 +109,6 @@ internal static class DeviceCommand
         }
     }
 
-    private static async Task<string> ReadAsync(string path, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await File.ReadAllTextAsync(path, cancellationToken).ConfigureAwait(false);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new InputException($"--ca {path}: {exception.Message}", exception);
-        }
-    }
-
     /// <summary>How the broker's management is reached.</summary>
     private sealed class ManagementOptions(CommandContext context)
     {
@@ -137,12 +126,12 @@ internal static class DeviceCommand
             _authority.AddTo(command);
         }
 
-        public string? Authority(ParseResult parsed) => _authority.File(parsed);
+        public CertificateTrust Trust(ParseResult parsed) => _authority.Trust(parsed);
 
-        public HttpClient Client(ParseResult parsed)
+        public HttpClient Client(ParseResult parsed, CertificateTrust trust)
         {
             var login = context.Environment(LoginVariable) ?? throw new InputException($"Set {LoginVariable} to user:password of an administrator of the broker.");
-            var handler = new SocketsHttpHandler { AllowAutoRedirect = false, SslOptions = new() { CertificateChainPolicy = _authority.Trust(parsed).ChainPolicy } };
+            var handler = new SocketsHttpHandler { AllowAutoRedirect = false, SslOptions = new() { CertificateChainPolicy = trust.ChainPolicy } };
             return DeviceEnrollment.Client(parsed.GetRequiredValue(_address), login, handler);
         }
     }

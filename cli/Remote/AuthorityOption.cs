@@ -16,16 +16,13 @@ internal sealed class AuthorityOption(CommandContext context)
     /// <summary>Adds the option to a verb.</summary>
     public void AddTo(Command command) => command.Add(_file);
 
-    /// <summary>The file; null where none is named.</summary>
-    public string? File(ParseResult parsed) => (parsed.GetValue(_file) ?? context.Environment(Variable)) is { Length: > 0 } file ? file : null;
-
     /// <summary>Whom to trust.</summary>
     /// <exception cref="InputException">The file holds no certificate.</exception>
     public CertificateTrust Trust(ParseResult parsed)
     {
         try
         {
-            return CertificateTrust.OfFile(File(parsed));
+            return CertificateTrust.OfFile(parsed.GetValue(_file) ?? context.Environment(Variable));
         }
         catch (FormatException exception)
         {

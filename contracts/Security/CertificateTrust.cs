@@ -14,10 +14,13 @@ public sealed class CertificateTrust
 
     private readonly X509Certificate2Collection? _authorities;
 
-    private CertificateTrust(X509Certificate2Collection? authorities) => _authorities = authorities;
+    private CertificateTrust(X509Certificate2Collection? authorities, string? pem) => (_authorities, Pem) = (authorities, pem);
 
     /// <summary>The authorities of this machine.</summary>
-    public static CertificateTrust OfMachine { get; } = new(null);
+    public static CertificateTrust OfMachine { get; } = new(null, null);
+
+    /// <summary>The authorities as PEM text; null for those of this machine.</summary>
+    public string? Pem { get; }
 
     /// <summary>Only the authorities of a PEM text.</summary>
     /// <param name="pem">One certificate or several.</param>
@@ -37,7 +40,7 @@ public sealed class CertificateTrust
         }
 
         return authorities.Count > 0
-            ? new CertificateTrust(authorities)
+            ? new CertificateTrust(authorities, pem)
             : throw new FormatException($"{source}: there is no certificate in it; expected PEM, '-----BEGIN CERTIFICATE-----' and so on.");
     }
 

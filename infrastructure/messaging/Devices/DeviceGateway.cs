@@ -4,7 +4,6 @@ using System.Text;
 using System.Threading.RateLimiting;
 using Microsoft.Extensions.Logging;
 using RabbitMQ.Client;
-using RabbitMQ.Client.Exceptions;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Messaging.RabbitMq;
 using SplitFrozen.Messaging.Telemetry;
@@ -120,7 +119,7 @@ public sealed class DeviceGateway : IAsyncDisposable
             return;
         }
 
-        if (!known || !await ExistsAsync(device, cancellationToken).ConfigureAwait(false))
+        if (!known || !await _consuming.QueueExistsAsync(DeviceTopology.Queue(device), cancellationToken).ConfigureAwait(false))
         {
             var channel = await _consuming.OpenChannelAsync(null, cancellationToken).ConfigureAwait(false);
             await using var _ = channel.ConfigureAwait(false);
@@ -128,21 +127,6 @@ public sealed class DeviceGateway : IAsyncDisposable
         }
 
         _queues[device] = _time.GetTimestamp();
-    }
-
-    private async Task<bool> ExistsAsync(string device, CancellationToken cancellationToken)
-    {
-        var channel = await _consuming.OpenChannelAsync(null, cancellationToken).ConfigureAwait(false);
-        await using var _ = channel.ConfigureAwait(false);
-        try
-        {
-            await channel.QueueDeclarePassiveAsync(DeviceTopology.Queue(device), cancellationToken).ConfigureAwait(false);
-            return true;
-        }
-        catch (OperationInterruptedException exception) when (RabbitMqFailures.HasCode(exception, Constants.NotFound))
-        {
-            return false;
-        }
     }
 
     private static string? KindOf(IReadOnlyBasicProperties properties) =>

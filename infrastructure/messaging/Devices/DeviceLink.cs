@@ -106,10 +106,6 @@ public sealed class DeviceLink : IControlPlane, IAsyncDisposable
             {
                 return;
             }
-            catch (Exception exception) when (RabbitMqFailures.IsPassing(exception))
-            {
-                _logger.LogWarning("Device {Device} hears nothing from the coordinator yet: {Reason}", _device, exception.Message);
-            }
             catch (Exception exception)
             {
                 // The next thing that this device says meets the same refusal, and ends the process.

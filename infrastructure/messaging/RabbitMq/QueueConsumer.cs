@@ -1,7 +1,6 @@
 using System.Runtime.ExceptionServices;
 using Polly;
 using RabbitMQ.Client;
-using RabbitMQ.Client.Exceptions;
 using SplitFrozen.Messaging.Telemetry;
 
 namespace SplitFrozen.Messaging.RabbitMq;
@@ -178,25 +177,8 @@ internal sealed class QueueConsumer<T> : IAsyncDisposable
             },
             cancellationToken).ConfigureAwait(false);
 
-    private async Task<bool> QueueExistsAsync(CancellationToken cancellationToken) =>
-        await _onFailure.ExecuteAsync(
-            async token =>
-            {
-                var channel = await _connection.OpenChannelAsync(null, token).ConfigureAwait(false);
-                await using (channel.ConfigureAwait(false))
-                {
-                    try
-                    {
-                        await channel.QueueDeclarePassiveAsync(_setup.Queue.Name, token).ConfigureAwait(false);
-                        return true;
-                    }
-                    catch (OperationInterruptedException exception) when (RabbitMqFailures.HasCode(exception, Constants.NotFound))
-                    {
-                        return false;
-                    }
-                }
-            },
-            cancellationToken).ConfigureAwait(false);
+    private async Task<bool> QueueExistsAsync(CancellationToken cancellationToken) => await _onFailure.ExecuteAsync(
+        async token => await _connection.QueueExistsAsync(_setup.Queue.Name, token).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
 
     /// <summary>From now on only deliveries of this session count.</summary>
     private void Replace(ConsumerSession<T>? session)

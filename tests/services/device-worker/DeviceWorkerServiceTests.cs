@@ -60,11 +60,7 @@ public sealed class DeviceWorkerServiceTests(SmallModels models)
         var time = new FakeTimeProvider();
         using var stop = Deadline.Token();
         var finished = new ConcurrentQueue<long>();
-        using var seen = _control.Subscribe<WorkFinished>((message, _) =>
-        {
-            finished.Enqueue(message.Sequence);
-            return ValueTask.CompletedTask;
-        });
+        using var seen = Finished(finished);
         var worker = Worker(publisher, time).RunAsync(stop.Token);
         await RegisteredAsync(stop.Token);
 
@@ -96,11 +92,7 @@ public sealed class DeviceWorkerServiceTests(SmallModels models)
         var time = new FakeTimeProvider();
         using var stop = Deadline.Token();
         var finished = new ConcurrentQueue<long>();
-        using var seen = _control.Subscribe<WorkFinished>((message, _) =>
-        {
-            finished.Enqueue(message.Sequence);
-            return ValueTask.CompletedTask;
-        });
+        using var seen = Finished(finished);
         var worker = Worker(publisher, time).RunAsync(stop.Token);
         await RegisteredAsync(stop.Token);
         var assignment = new WorkAssigned("run", "client", 3, 0, [_samples[0].Id]);
@@ -166,6 +158,12 @@ public sealed class DeviceWorkerServiceTests(SmallModels models)
             TestContext.Current.CancellationToken);
         Assert.Equal(expected, batch.HiddenStates.ToArray());
     }
+
+    private IDisposable Finished(ConcurrentQueue<long> numbers) => _control.Subscribe<WorkFinished>((message, _) =>
+    {
+        numbers.Enqueue(message.Sequence);
+        return ValueTask.CompletedTask;
+    });
 
     private DeviceWorkerService Worker(IActivationPublisher publisher, TimeProvider time) => new(
         new DeviceWorkerOptions
