@@ -4,21 +4,32 @@ using MassTransit;
 
 namespace SplitFrozen.Messaging.ControlBus;
 
-/// <summary>One subscription: a receive endpoint with a queue of its own.</summary>
+/// <summary>
+/// One subscription: a receive endpoint with a queue of its own. The bus library gives an endpoint up for ever when a connect is
+/// cancelled from within, as happens where a connection dies while it is being made; so an endpoint that stays away is replaced, on the same queue.
+/// </summary>
 internal sealed class ControlSubscription : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly CancellationTokenSource _stop = new();
+
+    // Messages are handled one at a time also while an endpoint takes another's place.
+    private readonly SemaphoreSlim _turn = new(1, 1);
     private readonly TaskCompletionSource _connected = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Func<ControlSubscription, HostReceiveEndpointHandle, Task> _end;
-    private HostReceiveEndpointHandle? _endpoint;
+    private readonly TimeProvider _time;
+    private Func<HostReceiveEndpointHandle> _connect = null!;
+    private HostReceiveEndpointHandle _endpoint = null!;
+    private long? _awaySince;
     private bool _disposed;
 
-    private ControlSubscription(string queue, Func<ControlSubscription, HostReceiveEndpointHandle, Task> end)
+    private ControlSubscription(string queue, TimeProvider time, Func<ControlSubscription, HostReceiveEndpointHandle, Task> end)
     {
         Queue = queue;
+        _time = time;
         _end = end;
+        _awaySince = time.GetTimestamp();
     }
 
     /// <summary>Name of its queue, unlike any other.</summary>
@@ -32,17 +43,17 @@ internal sealed class ControlSubscription : IDisposable
 
     /// <summary>Starts to connect a subscription.</summary>
     public static ControlSubscription Connect<TMessage>(
-        IBusControl bus, ControlBusOptions options, Func<TMessage, CancellationToken, ValueTask> handler, IReadOnlyCollection<string> addresses,
+        IBusControl bus, ControlBusOptions options, TimeProvider time, Func<TMessage, CancellationToken, ValueTask> handler, IReadOnlyCollection<string> addresses,
         Action<Type, Exception> report, Func<ControlSubscription, HostReceiveEndpointHandle, Task> end)
         where TMessage : class
     {
         var queue = $"splitfrozen.control.{options.ProcessName}.{Guid.NewGuid():N}.{typeof(TMessage).Name}";
-        var subscription = new ControlSubscription(queue, end);
-        subscription._endpoint = bus.ConnectReceiveEndpoint(queue, endpoint =>
+        var subscription = new ControlSubscription(queue, time, end);
+        subscription._connect = () => bus.ConnectReceiveEndpoint(queue, endpoint =>
         {
             DeclareQueue((IRabbitMqReceiveEndpointConfigurator)endpoint, options);
             Bind<TMessage>((IRabbitMqReceiveEndpointConfigurator)endpoint, addresses);
-            endpoint.ConnectReceiveEndpointObserver(new ReadyObserver(subscription._connected));
+            endpoint.ConnectReceiveEndpointObserver(new StateObserver(subscription));
             if (options.RetryCount > 0)
             {
                 endpoint.UseMessageRetry(retry =>
@@ -54,7 +65,39 @@ internal sealed class ControlSubscription : IDisposable
 
             endpoint.Handler<TMessage>(context => subscription.HandleAsync(context, handler, options.RetryCount, report));
         });
+        subscription._endpoint = subscription._connect();
         return subscription;
+    }
+
+    /// <summary>Replaces the endpoint when it has not been on its queue for longer than <paramref name="patience"/>.</summary>
+    /// <param name="patience">Longer than the bus library takes to come back by itself.</param>
+    /// <param name="stopAsync">Stops the endpoint that is given up.</param>
+    /// <returns>True when it was replaced.</returns>
+    public async Task<bool> ReplaceIfAwayAsync(TimeSpan patience, Func<HostReceiveEndpointHandle, Task> stopAsync)
+    {
+        HostReceiveEndpointHandle endpoint;
+        lock (_gate)
+        {
+            if (_disposed || _awaySince is not { } since || _time.GetElapsedTime(since) < patience)
+            {
+                return false;
+            }
+
+            endpoint = _endpoint;
+        }
+
+        await stopAsync(endpoint).ConfigureAwait(false);
+        lock (_gate)
+        {
+            if (_disposed)
+            {
+                return false;
+            }
+
+            _awaySince = _time.GetTimestamp();
+            _endpoint = _connect();
+            return true;
+        }
     }
 
     /// <inheritdoc/>
@@ -74,7 +117,7 @@ internal sealed class ControlSubscription : IDisposable
         _ = Task.Run(async () =>
         {
             await _stop.CancelAsync().ConfigureAwait(false);
-            await _end(this, _endpoint!).ConfigureAwait(false);
+            await _end(this, _endpoint).ConfigureAwait(false);
             _connected.TrySetResult();
             _ended.SetResult();
         });
@@ -120,13 +163,14 @@ internal sealed class ControlSubscription : IDisposable
         ConsumeContext<TMessage> context, Func<TMessage, CancellationToken, ValueTask> handler, int retryCount, Action<Type, Exception> report)
         where TMessage : class
     {
-        if (_stop.IsCancellationRequested)
-        {
-            return;
-        }
-
+        await _turn.WaitAsync(CancellationToken.None).ConfigureAwait(false);
         try
         {
+            if (_stop.IsCancellationRequested)
+            {
+                return;
+            }
+
             await handler(context.Message, _stop.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
@@ -138,20 +182,39 @@ internal sealed class ControlSubscription : IDisposable
             report(typeof(TMessage), exception);
             throw;
         }
+        finally
+        {
+            _turn.Release();
+        }
     }
 
-    private sealed class ReadyObserver(TaskCompletionSource connected) : IReceiveEndpointObserver
+    private void Is(bool away)
+    {
+        lock (_gate)
+        {
+            _awaySince = away ? _awaySince ?? _time.GetTimestamp() : null;
+        }
+    }
+
+    private sealed class StateObserver(ControlSubscription subscription) : IReceiveEndpointObserver
     {
         public Task Ready(ReceiveEndpointReady ready)
         {
-            connected.TrySetResult();
+            subscription.Is(away: false);
+            subscription._connected.TrySetResult();
             return Task.CompletedTask;
         }
 
         public Task Stopping(ReceiveEndpointStopping stopping) => Task.CompletedTask;
 
-        public Task Completed(ReceiveEndpointCompleted completed) => Task.CompletedTask;
+        public Task Completed(ReceiveEndpointCompleted completed) => Lost();
 
-        public Task Faulted(ReceiveEndpointFaulted faulted) => Task.CompletedTask;
+        public Task Faulted(ReceiveEndpointFaulted faulted) => Lost();
+
+        private Task Lost()
+        {
+            subscription.Is(away: true);
+            return Task.CompletedTask;
+        }
     }
 }

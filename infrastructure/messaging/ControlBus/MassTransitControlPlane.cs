@@ -14,6 +14,9 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
 {
     private const int ContinuationHeartbeats = 6;
 
+    // By itself an endpoint is back a few seconds after the broker is, or never.
+    private const int PatienceHeartbeats = 3;
+
     private readonly Lock _gate = new();
     private readonly HashSet<ControlSubscription> _subscriptions = [];
     private readonly TaskCompletionSource<ControlHandlerFailure> _firstFailure = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -22,6 +25,8 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly QueueRemoval _removal;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Task _watching;
     private Task _connected = Task.CompletedTask;
     private bool _disposed;
 
@@ -32,6 +37,7 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         _logger = logger;
         _time = time;
         _removal = new QueueRemoval(options);
+        _watching = Task.Run(() => WatchAsync(_stop.Token));
     }
 
     /// <summary>Completes with the first failure of a handler after its retries; never, where none fails.</summary>
@@ -178,7 +184,7 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            var subscription = ControlSubscription.Connect(_bus, _options, handler, addresses, Report, EndAsync);
+            var subscription = ControlSubscription.Connect(_bus, _options, _time, handler, addresses, Report, EndAsync);
             _subscriptions.Add(subscription);
             _connected = Task.WhenAll(_connected, subscription.Connected);
             return subscription;
@@ -200,6 +206,9 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
             all = [.. _subscriptions];
         }
 
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _watching.ConfigureAwait(false);
+        _stop.Dispose();
         foreach (var subscription in all)
         {
             subscription.Dispose();
@@ -208,6 +217,47 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         await Task.WhenAll(all.Select(subscription => subscription.Ended)).ConfigureAwait(false);
         await WithinStopTimeoutAsync("Disconnecting from the broker", token => _bus.StopAsync(token)).ConfigureAwait(false);
         await WithinStopTimeoutAsync("Disconnecting from the broker", _ => _removal.DisposeAsync().AsTask()).ConfigureAwait(false);
+    }
+
+    /// <summary>Looks after the subscriptions until the plane is disposed: one whose endpoint the bus library has given up gets another.</summary>
+    private async Task WatchAsync(CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(_options.Heartbeat, _time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false))
+            {
+                ControlSubscription[] all;
+                lock (_gate)
+                {
+                    all = [.. _subscriptions];
+                }
+
+                await Task.WhenAll(all.Select(ReplaceIfAwayAsync)).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // Disposed.
+        }
+    }
+
+    private async Task ReplaceIfAwayAsync(ControlSubscription subscription)
+    {
+        var patience = PatienceHeartbeats * _options.Heartbeat;
+        try
+        {
+            if (await subscription.ReplaceIfAwayAsync(
+                patience, endpoint => WithinStopTimeoutAsync($"Stopping {subscription.Queue}", token => endpoint.StopAsync(token))).ConfigureAwait(false))
+            {
+                _logger.LogWarning("Nothing has read {Queue} for {Patience}; it is subscribed to anew", subscription.Queue, patience);
+            }
+        }
+        catch (Exception exception)
+        {
+            // An endpoint that would not stop in time still has its name: the next round tries again.
+            _logger.LogWarning(exception, "Nothing has read {Queue} for {Patience}, and it could not be subscribed to anew yet", subscription.Queue, patience);
+        }
     }
 
     private async Task EndAsync(ControlSubscription subscription, HostReceiveEndpointHandle endpoint)
