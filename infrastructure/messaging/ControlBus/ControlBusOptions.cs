@@ -58,6 +58,9 @@ public sealed partial record ControlBusOptions
     /// <summary>Most bytes of the error queue; the oldest messages make room.</summary>
     public long ErrorQueueBytes { get; init; } = 64L << 20;
 
+    /// <summary>Subscriptions that one connection takes, one after another; then the next one takes over.</summary>
+    public int EndpointsPerBus { get; init; } = 256;
+
     /// <summary>Checks all settings.</summary>
     /// <exception cref="ValidationException">Lists every fault with the name of its setting.</exception>
     public void Check()
@@ -71,6 +74,7 @@ public sealed partial record ControlBusOptions
         Need(ErrorQueueBytes >= 1 << 20, nameof(ErrorQueueBytes), "must be at least 1 MiB");
         Need(MessageBytes >= 1 << 10, nameof(MessageBytes), "must be at least 1 KiB");
         Need(Prefetch is >= 1 and <= 1000, nameof(Prefetch), "must lie in 1..1000");
+        Need(EndpointsPerBus >= 1, nameof(EndpointsPerBus), "must be at least 1");
         Need(RetryCount is >= 0 and <= 20, nameof(RetryCount), "must lie in 0..20");
         Need(RetryInterval > TimeSpan.Zero, nameof(RetryInterval), "must be positive");
         Need(RetryMaximumInterval >= RetryInterval, nameof(RetryMaximumInterval), $"must not be less than {nameof(RetryInterval)}");

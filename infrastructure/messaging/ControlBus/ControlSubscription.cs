@@ -19,6 +19,9 @@ internal sealed class ControlSubscription : IDisposable
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Func<ControlSubscription, HostReceiveEndpointHandle, Task> _end;
     private readonly TimeProvider _time;
+
+    // The bus library keeps what an endpoint was made of until the process ends; of a subscription that has ended it must not keep a whole run alive.
+    private object? _handler;
     private Func<HostReceiveEndpointHandle> _connect = null!;
     private HostReceiveEndpointHandle _endpoint = null!;
     private long? _awaySince;
@@ -48,7 +51,7 @@ internal sealed class ControlSubscription : IDisposable
         where TMessage : class
     {
         var queue = $"splitfrozen.control.{options.ProcessName}.{Guid.NewGuid():N}.{typeof(TMessage).Name}";
-        var subscription = new ControlSubscription(queue, time, end);
+        var subscription = new ControlSubscription(queue, time, end) { _handler = handler };
         subscription._connect = () => bus.ConnectReceiveEndpoint(queue, endpoint =>
         {
             DeclareQueue((IRabbitMqReceiveEndpointConfigurator)endpoint, options);
@@ -63,7 +66,7 @@ internal sealed class ControlSubscription : IDisposable
                 });
             }
 
-            endpoint.Handler<TMessage>(context => subscription.HandleAsync(context, handler, options.RetryCount, report));
+            endpoint.Handler<TMessage>(context => subscription.HandleAsync(context, options.RetryCount, report));
         });
         subscription._endpoint = subscription._connect();
         return subscription;
@@ -118,6 +121,7 @@ internal sealed class ControlSubscription : IDisposable
         {
             await _stop.CancelAsync().ConfigureAwait(false);
             await _end(this, _endpoint).ConfigureAwait(false);
+            _handler = null;
             _connected.TrySetResult();
             _ended.SetResult();
         });
@@ -159,14 +163,13 @@ internal sealed class ControlSubscription : IDisposable
         }
     }
 
-    private async Task HandleAsync<TMessage>(
-        ConsumeContext<TMessage> context, Func<TMessage, CancellationToken, ValueTask> handler, int retryCount, Action<Type, Exception> report)
+    private async Task HandleAsync<TMessage>(ConsumeContext<TMessage> context, int retryCount, Action<Type, Exception> report)
         where TMessage : class
     {
         await _turn.WaitAsync(CancellationToken.None).ConfigureAwait(false);
         try
         {
-            if (_stop.IsCancellationRequested)
+            if (_stop.IsCancellationRequested || _handler is not Func<TMessage, CancellationToken, ValueTask> handler)
             {
                 return;
             }

@@ -12,8 +12,6 @@ namespace SplitFrozen.Messaging.ControlBus;
 /// </summary>
 public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
 {
-    private const int ContinuationHeartbeats = 6;
-
     // By itself an endpoint is back a few seconds after the broker is, or never.
     private const int PatienceHeartbeats = 3;
 
@@ -21,20 +19,24 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
     private readonly HashSet<ControlSubscription> _subscriptions = [];
     private readonly TaskCompletionSource<ControlHandlerFailure> _firstFailure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly IBusControl _bus;
+    private readonly SubscriptionBuses _buses;
     private readonly ControlBusOptions _options;
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly QueueRemoval _removal;
+    private readonly StopLimit _stopLimit;
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _watching;
     private Task _connected = Task.CompletedTask;
     private bool _disposed;
 
-    private MassTransitControlPlane(IBusControl bus, ControlBusOptions options, ILogger logger, TimeProvider time)
+    private MassTransitControlPlane(IBusControl bus, ControlBusOptions options, ILoggerFactory loggers, TimeProvider time)
     {
         _bus = bus;
         _options = options;
-        _logger = logger;
+        _logger = loggers.CreateLogger<MassTransitControlPlane>();
+        _stopLimit = new StopLimit(options.StopTimeout, time, _logger);
+        _buses = new SubscriptionBuses(bus, options, loggers, time, _stopLimit);
         _time = time;
         _removal = new QueueRemoval(options);
         _watching = Task.Run(() => WatchAsync(_stop.Token));
@@ -44,7 +46,10 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
     public Task<ControlHandlerFailure> FirstFailure => _firstFailure.Task;
 
     /// <summary>False while the connection to the broker is lost, and while a subscription is not yet back on it.</summary>
-    public bool IsConnected => _bus.CheckHealth().Status == BusHealthStatus.Healthy;
+    public bool IsConnected => _buses.AreHealthy;
+
+    /// <summary>Number of buses that carry subscriptions.</summary>
+    internal int Buses => _buses.Count;
 
     /// <summary>The queues of the subscriptions that have not ended.</summary>
     internal string[] Queues
@@ -71,34 +76,7 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         ArgumentNullException.ThrowIfNull(options);
         options.Check();
         LogContext.ConfigureCurrentLogContext(loggers);
-        var broker = new Uri(options.ConnectionString);
-        var bus = Bus.Factory.CreateUsingRabbitMq(configuration =>
-        {
-            configuration.Host(broker, host =>
-            {
-                host.ConnectionName($"{options.ProcessName} (control)");
-                host.Heartbeat(options.Heartbeat);
-                if (broker.Scheme == "amqps")
-                {
-                    host.UseSsl(tls =>
-                    {
-                        tls.ServerName = broker.Host;
-                        tls.CertificateValidationCallback = options.Trust.Believes;
-                    });
-                }
-
-                // A dead connection must be found by its heartbeat, from which the library recovers, before an operation on it gives up by
-                // itself: that reaches the library as a cancellation, and it takes an endpoint which was just connecting for stopped.
-                host.ContinuationTimeout(ContinuationHeartbeats * options.Heartbeat);
-            });
-            configuration.ClearSerialization();
-
-            // The library keeps one set of options for all its JSON.
-            configuration.ConfigureJsonSerializerOptions(_ => ControlMessageJson.Options);
-            configuration.AddSerializer(new BoundedJsonSerializer(options.MessageBytes));
-            configuration.AddDeserializer(new BoundedJsonSerializer(options.MessageBytes), isDefault: true);
-            ControlTopology.Configure(configuration, options);
-        });
+        var bus = BusFactory.Create(options);
         using var deadline = new Deadline(options.StartTimeout, time, cancellationToken);
         try
         {
@@ -109,7 +87,7 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
             throw new TimeoutException($"The broker at {options.Broker} was not reached within {options.StartTimeout}. Is it running, and are user and virtual host right?", exception);
         }
 
-        return new MassTransitControlPlane(bus, options, loggers.CreateLogger<MassTransitControlPlane>(), time);
+        return new MassTransitControlPlane(bus, options, loggers, time);
     }
 
     /// <inheritdoc/>
@@ -184,7 +162,8 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            var subscription = ControlSubscription.Connect(_bus, _options, _time, handler, addresses, Report, EndAsync);
+            var rented = _buses.Rent();
+            var subscription = ControlSubscription.Connect(rented.Bus, _options, _time, handler, addresses, Report, (ended, endpoint) => EndAsync(ended, endpoint, rented));
             _subscriptions.Add(subscription);
             _connected = Task.WhenAll(_connected, subscription.Connected);
             return subscription;
@@ -215,8 +194,8 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         }
 
         await Task.WhenAll(all.Select(subscription => subscription.Ended)).ConfigureAwait(false);
-        await WithinStopTimeoutAsync("Disconnecting from the broker", token => _bus.StopAsync(token)).ConfigureAwait(false);
-        await WithinStopTimeoutAsync("Disconnecting from the broker", _ => _removal.DisposeAsync().AsTask()).ConfigureAwait(false);
+        await _buses.DisposeAsync().ConfigureAwait(false);
+        await _stopLimit.WithinAsync("Disconnecting from the broker", _ => _removal.DisposeAsync().AsTask()).ConfigureAwait(false);
     }
 
     /// <summary>Looks after the subscriptions until the plane is disposed: one whose endpoint the bus library has given up gets another.</summary>
@@ -248,7 +227,7 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         try
         {
             if (await subscription.ReplaceIfAwayAsync(
-                patience, endpoint => WithinStopTimeoutAsync($"Stopping {subscription.Queue}", token => endpoint.StopAsync(token))).ConfigureAwait(false))
+                patience, endpoint => _stopLimit.WithinAsync($"Stopping {subscription.Queue}", token => endpoint.StopAsync(token))).ConfigureAwait(false))
             {
                 _logger.LogWarning("Nothing has read {Queue} for {Patience}; it is subscribed to anew", subscription.Queue, patience);
             }
@@ -260,28 +239,14 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         }
     }
 
-    private async Task EndAsync(ControlSubscription subscription, HostReceiveEndpointHandle endpoint)
+    private async Task EndAsync(ControlSubscription subscription, HostReceiveEndpointHandle endpoint, SubscriptionBuses.Rented rented)
     {
-        await WithinStopTimeoutAsync($"Stopping {subscription.Queue}", token => endpoint.StopAsync(token)).ConfigureAwait(false);
-        await WithinStopTimeoutAsync($"Removing {subscription.Queue}", token => _removal.RemoveAsync(subscription.Queue, token)).ConfigureAwait(false);
+        await _stopLimit.WithinAsync($"Stopping {subscription.Queue}", token => endpoint.StopAsync(token)).ConfigureAwait(false);
+        await _stopLimit.WithinAsync($"Removing {subscription.Queue}", token => _removal.RemoveAsync(subscription.Queue, token)).ConfigureAwait(false);
+        await _buses.ReturnAsync(rented).ConfigureAwait(false);
         lock (_gate)
         {
             _subscriptions.Remove(subscription);
-        }
-    }
-
-    /// <summary>A process must end although its broker is away; what it leaves there expires.</summary>
-    private async Task WithinStopTimeoutAsync(string what, Func<CancellationToken, Task> end)
-    {
-        using var deadline = new Deadline(_options.StopTimeout, _time, CancellationToken.None);
-        try
-        {
-            // The library does not look at its token in every state.
-            await end(deadline.Token).WaitAsync(deadline.Token).ConfigureAwait(false);
-        }
-        catch (Exception exception)
-        {
-            _logger.LogWarning(exception, "{What} did not succeed; what is left expires at the broker", what);
         }
     }
 
@@ -289,30 +254,5 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
     {
         _logger.LogError(exception, "The handler of {MessageType} failed; the message goes to {ErrorQueue}", type.Name, _options.ErrorQueue);
         _firstFailure.TrySetResult(new ControlHandlerFailure(type, exception));
-    }
-
-    /// <summary>A caller's token with a time limit.</summary>
-    private sealed class Deadline : IDisposable
-    {
-        private readonly CancellationToken _caller;
-        private readonly CancellationTokenSource _limit;
-        private readonly CancellationTokenSource _both;
-
-        public Deadline(TimeSpan limit, TimeProvider time, CancellationToken caller)
-        {
-            _caller = caller;
-            _limit = new CancellationTokenSource(limit, time);
-            _both = CancellationTokenSource.CreateLinkedTokenSource(caller, _limit.Token);
-        }
-
-        public CancellationToken Token => _both.Token;
-
-        public bool Passed => _limit.IsCancellationRequested && !_caller.IsCancellationRequested;
-
-        public void Dispose()
-        {
-            _both.Dispose();
-            _limit.Dispose();
-        }
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
 using RabbitMQ.Client;
@@ -23,6 +24,20 @@ public sealed class MassTransitControlPlaneTests(BrokerForTests broker) : Contro
         RetryInterval = TimeSpan.FromMilliseconds(10),
         QueueExpiration = TimeSpan.FromMinutes(1),
     };
+
+    // Not inlined, so that no local of the test keeps what it looks for.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static async Task<WeakReference<byte[]>> SubscribeForAWhileAsync(MassTransitControlPlane plane)
+    {
+        var data = new byte[1000];
+        using var subscription = plane.Subscribe<Ping>((ping, _) =>
+        {
+            data[0] = (byte)ping.Number;
+            return default;
+        });
+        await plane.PublishAsync(new Ping(1), Token);
+        return new WeakReference<byte[]>(data);
+    }
 
     private protected override async Task<PlaneUnderTest> StartAsync()
     {
@@ -93,6 +108,49 @@ public sealed class MassTransitControlPlaneTests(BrokerForTests broker) : Contro
         Assert.False(await ExistsAsync(connection, channel => channel.QueueDeclarePassiveAsync(queue + "_skipped", Token)));
         await channel.QueueDeleteAsync(_errors, cancellationToken: Token);
         await channel.ExchangeDeleteAsync(_errors, cancellationToken: Token);
+    }
+
+    /// <summary>The bus library keeps a part of every endpoint until its bus ends.</summary>
+    [Fact]
+    public async Task Subscribe_AgainAndAgain_BusesTakeTurnsAndTheOldOnesEnd()
+    {
+        await using var plane = await ConnectAsync(Options with { EndpointsPerBus = 4 });
+        var lasting = new Recorder(40);
+        using var kept = plane.Subscribe<Ping>(lasting.HandleAsync);
+        var most = 0;
+        for (var number = 0; number < 40; number++)
+        {
+            var passing = new Recorder(1);
+            using (plane.Subscribe<Ping>(passing.HandleAsync))
+            {
+                await plane.PublishAsync(new Ping(number), Token);
+                Assert.Equal(new[] { number }, await passing.All.Within());
+            }
+
+            most = Math.Max(most, plane.Buses);
+        }
+
+        Assert.Equal(Enumerable.Range(0, 40), await lasting.All.Within());
+        await BrokerForTests.UntilAsync(() => Task.FromResult(plane.Queues.Length == 1 && plane.Buses <= 2), Limit);
+        Assert.InRange(most, 2, 10);
+        Assert.False(plane.FirstFailure.IsCompleted);
+    }
+
+    /// <summary>A service lives on from run to run: what a run's handlers hold, data and models among it, must go with its subscriptions.</summary>
+    [Fact]
+    public async Task Dispose_Subscription_LetsGoOfWhatItsHandlerHolds()
+    {
+        await using var plane = await ConnectAsync(Options);
+        var held = await SubscribeForAWhileAsync(plane);
+        await BrokerForTests.UntilAsync(() => Task.FromResult(plane.Queues.Length == 0), Limit);
+
+        await BrokerForTests.UntilAsync(
+            () =>
+            {
+                GC.Collect();
+                return Task.FromResult(!held.TryGetTarget(out _));
+            },
+            Limit);
     }
 
     [Fact]
