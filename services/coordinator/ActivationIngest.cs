@@ -38,9 +38,12 @@ internal sealed class ActivationIngest(
     /// <summary>What a message costs the intake at least, in bytes of a large one: many tiny ones buy no more of it than a few large ones.</summary>
     private const int LeastCharge = 16 << 10;
 
+    private const double LeastWeight = 1.0 / 16;
+    private const int MaximumPrefetch = 32;
+
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _work = new(0);
-    private readonly DeficitRoundRobin<string> _scheduler = new(1 << 20);
+    private readonly DeficitRoundRobin<string> _scheduler = new(LeastCharge);
     private readonly Dictionary<string, ClientQueue> _queues = [];
     private readonly Queue<(ClientQueue Queue, IActivationDelivery Delivery)> _found = [];
     private readonly Channel<ActivationsIngested> _announcements = Channel.CreateBounded<ActivationsIngested>(
@@ -114,11 +117,14 @@ internal sealed class ActivationIngest(
         var total = directory.Samples.Count;
         foreach (var client in directory.Samples.GroupBy(entry => entry.Client))
         {
-            var subscription = await source.SubscribeAsync(options.RunId, client.Key.Id, options.Prefetch, cancellationToken).ConfigureAwait(false);
+            // A turn of a client is as many messages as its weight, and they must be at hand then. All clients together hold at most twice what equal ones would.
+            var weight = Math.Max(LeastWeight, (double)client.Count() * directory.Clients.Count / total);
+            var prefetch = (int)Math.Clamp(Math.Ceiling(weight * options.Prefetch), options.Prefetch, MaximumPrefetch);
+            var subscription = await source.SubscribeAsync(options.RunId, client.Key.Id, prefetch, cancellationToken).ConfigureAwait(false);
             lock (_gate)
             {
                 _queues.Add(client.Key.Id, new ClientQueue(client.Key, subscription, Limits(client.Key)));
-                _scheduler.SetWeight(client.Key.Id, Math.Max(1.0 / 16, (double)client.Count() * directory.Clients.Count / total));
+                _scheduler.SetWeight(client.Key.Id, weight);
             }
         }
     }

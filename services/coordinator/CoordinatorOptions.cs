@@ -87,7 +87,7 @@ public sealed record CoordinatorOptions
     /// <summary>How often a step is repeated because its activations were evicted before the run fails.</summary>
     public int MaximumRepeats { get; init; } = 20;
 
-    /// <summary>Messages of one client in the coordinator's hands at once.</summary>
+    /// <summary>Messages of one client in the coordinator's hands at once; more for clients that hold more than their part of the samples.</summary>
     public int Prefetch { get; init; } = 2;
 
     /// <summary>Messages validated and stored at the same time.</summary>

@@ -4,24 +4,24 @@ namespace SplitFrozen.Coordinator;
 /// Decides whose queue is served next, fairly in bytes. Each active client earns <c>quantum × weight</c> bytes per round
 /// and is served while its balance is positive; the size of a message is charged after it is taken, so a balance may fall
 /// below zero by less than one message and is paid back in the next rounds (deficit round robin of Shreedhar and Varghese,
-/// 1995, in the surplus form that needs no look at a queue's head). Choosing costs O(1) whatever the number of clients
-/// when a quantum is about a message. Not thread-safe.
+/// 1995, in the surplus form that needs no look at a queue's head). The quantum grows to the largest message, so that choosing costs
+/// O(1) whatever the number of clients and the size of messages, and a turn is about one message. Not thread-safe.
 /// </summary>
 /// <remarks>
-/// For two clients that stay active, bytes served per weight differ by at most <c>2 × quantum + m/w₁ + m/w₂</c>, where m is
-/// the largest message.
+/// For two clients that stay active, bytes served per weight differ by at most <c>2 q + m/w₁ + m/w₂</c>, where m is the largest message and
+/// q the larger one of m and the least quantum.
 /// </remarks>
 /// <typeparam name="TKey">Names a client.</typeparam>
-/// <param name="quantumBytes">Bytes that a client of weight 1 earns per round; at least 1.</param>
-public sealed class DeficitRoundRobin<TKey>(long quantumBytes)
+/// <param name="leastQuantum">Bytes that a client of weight 1 earns per round while messages are smaller; at least 1.</param>
+public sealed class DeficitRoundRobin<TKey>(long leastQuantum)
     where TKey : notnull
 {
-    private readonly double _quantum = quantumBytes >= 1
-        ? quantumBytes
-        : throw new ArgumentOutOfRangeException(nameof(quantumBytes), quantumBytes, "A quantum is at least one byte.");
-
     private readonly Dictionary<TKey, Account> _accounts = [];
     private readonly LinkedList<Account> _active = [];
+
+    private double _quantum = leastQuantum >= 1
+        ? leastQuantum
+        : throw new ArgumentOutOfRangeException(nameof(leastQuantum), leastQuantum, "A quantum is at least one byte.");
 
     /// <summary>Number of clients that may have a message.</summary>
     public int ActiveCount => _active.Count;
@@ -96,6 +96,7 @@ public sealed class DeficitRoundRobin<TKey>(long quantumBytes)
 
         // An empty message costs a byte: a flood of them must not hold the turn for ever.
         _accounts[key].Balance -= Math.Max(bytes, 1);
+        _quantum = Math.Max(_quantum, bytes);
     }
 
     private sealed class Account

@@ -25,12 +25,28 @@ public sealed class DeficitRoundRobinTests
             {
                 for (var j = 0; j < i; j++)
                 {
-                    var bound = (2.0 * Quantum) + (biggest / weights[i]) + (biggest / weights[j]) + 1e-6;
+                    var bound = (2.0 * Math.Max(Quantum, biggest)) + (biggest / weights[i]) + (biggest / weights[j]) + 1e-6;
                     Assert.InRange((served[i] / weights[i]) - (served[j] / weights[j]), -bound, bound);
                 }
             }
         }
     }, iter: 40);
+
+    [Fact]
+    public void TryNext_MessagesLargerThanTheQuantum_TurnsAreStillShort()
+    {
+        var scheduler = WithClients([1, 1]);
+        var turns = new List<int>();
+        for (var n = 0; n < 40; n++)
+        {
+            Assert.True(scheduler.TryNext(out var client));
+            turns.Add(client);
+            scheduler.Charge(client, 1000 * Quantum);
+        }
+
+        // From the second message on the quantum is as large: nobody waits through a thousand rounds, and turns alternate.
+        Assert.All(turns.Chunk(2).Skip(1), pair => Assert.NotEqual(pair[0], pair[1]));
+    }
 
     [Fact]
     public void TryNext_OneClientFloods_OthersWaitAtMostOneRound()
