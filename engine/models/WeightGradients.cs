@@ -1,3 +1,4 @@
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Models;
@@ -16,6 +17,7 @@ public sealed class WeightGradients : IDisposable
     /// <summary>Runs all closures: each adds to the gradient of its parameters and then frees what it held.</summary>
     public void Run()
     {
+        using var phase = PhaseTimes.In("weight gradients (W)");
         using var noGradient = no_grad();
         while (_pending.TryDequeue(out var item))
         {

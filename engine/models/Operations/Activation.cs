@@ -1,3 +1,4 @@
+using SplitFrozen.Torch;
 using SplitFrozen.Torch.Kernels;
 using static TorchSharp.torch;
 
@@ -11,6 +12,7 @@ internal static class Activation
     /// <summary>GELU in its tanh form (Hendrycks and Gimpel, 2016), elementwise; without a tape it overwrites x.</summary>
     internal static Tensor Gelu(Tensor x, Tape? tape)
     {
+        using var phase = PhaseTimes.In("activations, forward");
         if (x.dtype != ScalarType.Float32)
         {
             return LocalGraph.Run(tape, inputs => inputs[0].gelu(TorchSharp.Modules.GELU.Approximate.tanh), x);
@@ -23,6 +25,7 @@ internal static class Activation
     /// <summary>The gradient of <see cref="Gelu"/>'s input; may overwrite <paramref name="dy"/>.</summary>
     internal static Tensor GeluBackward(Tensor dy, Tape tape)
     {
+        using var phase = PhaseTimes.In("activations, backward");
         if (dy.dtype != ScalarType.Float32)
         {
             return LocalGraph.Backward(tape, dy)[0];
@@ -35,6 +38,7 @@ internal static class Activation
     /// <summary>SwiGLU's gate (Shazeer, 2020): <c>silu(gate) · up</c>, elementwise.</summary>
     internal static Tensor SwiGlu(Tensor gate, Tensor up, Tape? tape)
     {
+        using var phase = PhaseTimes.In("activations, forward");
         if (gate.dtype != ScalarType.Float32)
         {
             return LocalGraph.Run(tape, inputs => nn.functional.silu(inputs[0]) * inputs[1], gate, up);
@@ -48,6 +52,7 @@ internal static class Activation
     /// <summary>The gradients of <see cref="SwiGlu"/>'s inputs.</summary>
     internal static (Tensor Gate, Tensor Up) SwiGluBackward(Tensor dy, Tape tape)
     {
+        using var phase = PhaseTimes.In("activations, backward");
         if (dy.dtype != ScalarType.Float32)
         {
             var gradients = LocalGraph.Backward(tape, dy);

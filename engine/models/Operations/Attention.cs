@@ -1,3 +1,4 @@
+using SplitFrozen.Torch;
 using SplitFrozen.Torch.Kernels;
 using static TorchSharp.torch;
 
@@ -16,6 +17,7 @@ internal sealed class Attention(int heads, int keyValueHeads, int headWidth)
     /// </summary>
     internal Tensor Forward(Tensor q, Tensor k, Tensor v, SequenceLayout layout, Tape? tape, KeyValueCache? cache)
     {
+        using var phase = PhaseTimes.In("attention, forward");
         if (cache is not null)
         {
             var first = cache.Length == 0;
@@ -50,6 +52,7 @@ internal sealed class Attention(int heads, int keyValueHeads, int headWidth)
     /// <summary>Gradients of q, k and v, side by side in one tensor, given that of the result.</summary>
     internal Tensor Backward(Tensor gradient, SequenceLayout layout, Tape tape)
     {
+        using var phase = PhaseTimes.In("attention, backward");
         if (!AttentionKernel.Supports(gradient.dtype, headWidth))
         {
             return BackwardPadded(gradient, layout, tape);

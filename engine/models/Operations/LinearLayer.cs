@@ -1,3 +1,4 @@
+using SplitFrozen.Torch;
 using SplitFrozen.Torch.Kernels;
 using static TorchSharp.torch;
 
@@ -25,6 +26,7 @@ internal sealed class LinearLayer(LayerWeight weight, LayerWeight? bias, bool st
     /// <param name="inTiles">Multiply in tiles of one shape, so that a row's bits do not depend on the rows beside it.</param>
     internal Tensor Forward(Tensor x, Tape? tape, Dropout? dropout, bool inTiles)
     {
+        using var phase = PhaseTimes.In("frozen products, forward");
         if (weight.Int8 is { } int8)
         {
             return Int8Rows.Multiply(x, int8.Values, int8.Scales, bias?.Value);
@@ -50,6 +52,7 @@ internal sealed class LinearLayer(LayerWeight weight, LayerWeight? bias, bool st
     /// <summary>The gradient of x <c>[n, in]</c>, or null where it is not needed; gradients of weights are put off.</summary>
     internal Tensor? Backward(Tensor dy, Tape tape, WeightGradients deferred, bool needInput)
     {
+        using var phase = PhaseTimes.In("frozen products, backward");
         var x = weight.Parameter is null ? null : tape.Pop();
         var dx = needInput ? dy.mm(storedInOut ? weight.Value.t() : weight.Value) : null;
         adapter?.Backward(dy, dx, tape, deferred);

@@ -15,6 +15,7 @@ internal sealed class Norm(LayerWeight weight, LayerWeight? bias, double epsilon
 
     internal Tensor Forward(Tensor x, Tape? tape)
     {
+        using var phase = PhaseTimes.In("norms, forward");
         if (x.dtype != ScalarType.Float32)
         {
             return bias is null
@@ -29,6 +30,7 @@ internal sealed class Norm(LayerWeight weight, LayerWeight? bias, double epsilon
     /// <summary>The gradient of x; gradients of weights are put off.</summary>
     internal Tensor Backward(Tensor dy, Tape tape, WeightGradients deferred)
     {
+        using var phase = PhaseTimes.In("norms, backward");
         if (dy.dtype != ScalarType.Float32)
         {
             var gradients = LocalGraph.Backward(tape, dy);

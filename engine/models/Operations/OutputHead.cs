@@ -36,6 +36,7 @@ internal sealed class OutputHead(LayerWeight weight, bool keepLogits) : IDisposa
 
     internal HeadPass Forward(Tensor rows, int[] targets, bool training)
     {
+        using var phase = PhaseTimes.In("head and loss");
         using var scope = NewDisposeScope();
         var (total, sum, correct) = (targets.Length, 0.0, 0);
         var rowsGradient = training ? empty_like(rows) : null;

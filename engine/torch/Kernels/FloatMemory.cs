@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Torch.Kernels;
@@ -22,8 +23,15 @@ internal static unsafe class FloatMemory
 
     /// <summary>Up to 16 floats; lanes beyond <paramref name="count"/> hold <paramref name="filler"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static Vector512<float> Load(float* source, long count, float filler = 0) =>
-        count >= Lanes ? Vector512.Load(source) : LoadTail(source, count, filler);
+    internal static Vector512<float> Load(float* source, long count, float filler = 0)
+    {
+        if (count >= Lanes)
+        {
+            return Vector512.Load(source);
+        }
+
+        return Avx512F.IsSupported ? Avx512F.MaskLoad(source, First(count), Vector512.Create(filler)) : LoadTail(source, count, filler);
+    }
 
     /// <summary>Writes the first <paramref name="count"/> lanes, at most 16.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -33,13 +41,21 @@ internal static unsafe class FloatMemory
         {
             value.Store(target);
         }
+        else if (Avx512F.IsSupported)
+        {
+            Avx512F.MaskStore(target, First(count), value);
+        }
         else
         {
             StoreTail(value, target, count);
         }
     }
 
-    // Tails go through the same vector code as full vectors, so a number does not depend on where in a row it stands.
+    // Tails go through the same vector code as full vectors, so a number does not depend on where in a row it stands. By masks where the
+    // processor has them: a call in a loop would make every full vector of it a detour through the stack.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> First(long count) => Vector512.LessThan(Vector512<int>.Indices, Vector512.Create((int)count)).AsSingle();
+
     private static Vector512<float> LoadTail(float* source, long count, float filler)
     {
         var buffer = stackalloc float[Lanes];

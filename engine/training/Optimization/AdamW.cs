@@ -99,6 +99,7 @@ public sealed class AdamW : IDisposable
     /// <param name="learningRate">Learning rate of this step, at least 0.</param>
     public void Step(double learningRate)
     {
+        using var phase = PhaseTimes.In("optimiser");
         StepsTaken++;
         if (_values.dtype == ScalarType.Float64)
         {
