@@ -87,21 +87,35 @@ public sealed class DeviceWorkerService
         // Unbounded, but the coordinator bounds what it asks of a client and has not received.
         var work = Channel.CreateUnboundedPrioritized(new UnboundedPrioritizedChannelOptions<WorkAssigned> { SingleReader = true, Comparer = NeededFirst });
         var outbox = Channel.CreateBounded<object>(new BoundedChannelOptions(MessagesAhead) { SingleReader = true, SingleWriter = true });
-        var registrations = await Task.Run(Registrations, cancellationToken).ConfigureAwait(false);
-        var runEnded = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var subscriptions = Subscribe(work.Writer, registrations, runEnded);
-        await RegisterAsync(registrations, cancellationToken).ConfigureAwait(false);
-        await ServiceTasks.RunAsync(
-            runEnded.Task.WaitAsync,
-            [token => ComputeAsync(work.Reader, outbox.Writer, token), token => PublishAsync(outbox.Reader, token)],
-            cancellationToken).ConfigureAwait(false);
+        using var compute = new ComputeThread("device", _options.Threads);
+
+        // The blocks are loaded while the files' fingerprint is taken and the clients register: the first work finds them ready.
+        var opening = compute.RunAsync(Open, CancellationToken.None);
+        try
+        {
+            var registrations = await Task.Run(Registrations, cancellationToken).ConfigureAwait(false);
+            var runEnded = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            using var subscriptions = Subscribe(work.Writer, registrations, runEnded);
+            await RegisterAsync(registrations, cancellationToken).ConfigureAwait(false);
+            await ServiceTasks.RunAsync(
+                runEnded.Task.WaitAsync,
+                [token => ComputeAsync(compute, opening, work.Reader, outbox.Writer, token), token => PublishAsync(outbox.Reader, token)],
+                cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            await ((Task)opening).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (opening.IsCompletedSuccessfully)
+            {
+                opening.Result.Dispose();
+            }
+        }
     }
 
-    private async Task ComputeAsync(ChannelReader<WorkAssigned> work, ChannelWriter<object> outbox, CancellationToken cancellationToken)
+    private async Task ComputeAsync(
+        ComputeThread compute, Task<FrozenEncoder> opening, ChannelReader<WorkAssigned> work, ChannelWriter<object> outbox, CancellationToken cancellationToken)
     {
-        using var compute = new ComputeThread("device", _options.Threads);
-        var deepest = _options.Clients.Max(client => client.Cut);
-        using var encoder = await compute.RunAsync(() => Open(deepest), cancellationToken).ConfigureAwait(false);
+        var encoder = await opening.WaitAsync(cancellationToken).ConfigureAwait(false);
         await foreach (var assignment in work.ReadAllAsync(cancellationToken).ConfigureAwait(false))
         {
             if (_assignments.IsFinished(assignment))
@@ -127,10 +141,25 @@ public sealed class DeviceWorkerService
         }
     }
 
-    /// <summary>Runs on the compute thread. What only the start needed is given back before activations take their place.</summary>
-    private FrozenEncoder Open(int deepest)
+    /// <summary>
+    /// Runs on the compute thread. One token goes through, so that the first sample does not wait for kernels to be found and compiled; what only
+    /// the start needed is given back before activations take their place.
+    /// </summary>
+    private FrozenEncoder Open()
     {
-        var encoder = FrozenEncoder.Open(_model, deepest);
+        var encoder = FrozenEncoder.Open(_model, _options.Clients.Max(client => client.Cut));
+        try
+        {
+            using var layout = new SequenceLayout([1]);
+            using var hidden = encoder.Encode([0], layout);
+            using var rows = HiddenStateCodec.EncodeRows(hidden, _options.WireType);
+        }
+        catch
+        {
+            encoder.Dispose();
+            throw;
+        }
+
         ProgramPages.Release();
         return encoder;
     }

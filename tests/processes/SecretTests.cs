@@ -55,7 +55,7 @@ public sealed class SecretTests : ClusterTests, IAsyncLifetime
     public async Task Coordinator_ThatServesStrangersAndLosesItsStore_TellsNoSecret()
     {
         var address = $"http://127.0.0.1:{FreePort()}";
-        var coordinator = new Service("coordinator", "SplitFrozen.Coordinator", Path.Combine(_folder.FullName, "log"), Settings(address, Redis(RedisPassword)));
+        var coordinator = new Service("coordinator", Programs.Built("SplitFrozen.Coordinator", "SplitFrozen.Coordinator"), Path.Combine(_folder.FullName, "log"), Settings(address, Redis(RedisPassword)));
         coordinator.Start();
         try
         {

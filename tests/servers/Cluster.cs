@@ -323,6 +323,7 @@ public sealed class Cluster : IAsyncDisposable
             settings[variable] = value;
         }
 
-        return new Service(name, project, Path.Combine(Folder, name + ".log"), settings);
+        var program = _options.ProgramFolders.TryGetValue(project, out var folder) ? Path.Combine(folder, project + ".dll") : Programs.Built(project, project);
+        return new Service(name, program, Path.Combine(Folder, name + ".log"), settings);
     }
 }

@@ -36,6 +36,9 @@ public sealed record ClusterOptions
     /// <summary>More settings for every service, as environment variables.</summary>
     public IReadOnlyDictionary<string, string> Settings { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Folders with programs, by project, that take the place of those that were built beside the tests.</summary>
+    public IReadOnlyDictionary<string, string> ProgramFolders { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Token that this test's own requests and commands carry; the coordinator's are in <see cref="Settings"/>.</summary>
     public string? Token { get; init; }
 

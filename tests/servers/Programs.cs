@@ -8,13 +8,13 @@ public static class Programs
     /// <summary>The repository's root.</summary>
     public static string Root { get; } = FindRoot();
 
-    /// <summary>Starts one; its output goes to a file.</summary>
-    internal static Process Start(string project, string assembly, string log, IReadOnlyDictionary<string, string> environment, params string[] arguments)
+    /// <summary>Starts one, by the path of its assembly; its output goes to a file.</summary>
+    internal static Process Start(string program, string log, IReadOnlyDictionary<string, string> environment, params string[] arguments)
     {
         var start = new ProcessStartInfo("/bin/sh")
         {
             // The shell only redirects: exec leaves the program itself as the process that is signalled.
-            ArgumentList = { "-c", "exec dotnet \"$@\" >>\"$LOG\" 2>&1", "sh", Built(project, assembly) },
+            ArgumentList = { "-c", "exec dotnet \"$@\" >>\"$LOG\" 2>&1", "sh", program },
             WorkingDirectory = Path.GetTempPath(),
         };
         foreach (var argument in arguments)
@@ -70,7 +70,8 @@ public static class Programs
         return (process.ExitCode, await output.ConfigureAwait(false), await error.ConfigureAwait(false));
     }
 
-    private static string Built(string project, string assembly) => Path.Combine(Root, "artifacts", "bin", project, "release", assembly + ".dll");
+    /// <summary>Path of an assembly as it was built beside the tests.</summary>
+    public static string Built(string project, string assembly) => Path.Combine(Root, "artifacts", "bin", project, "release", assembly + ".dll");
 
     private static string FindRoot()
     {

@@ -5,18 +5,18 @@ namespace SplitFrozen.TestServers;
 /// <summary>One process of a cluster, which may be killed and started anew.</summary>
 public sealed class Service
 {
-    private readonly string _project;
+    private readonly string _program;
     private readonly string _log;
     private readonly IReadOnlyDictionary<string, string> _settings;
     private Process? _process;
 
     /// <summary>A process that does not run yet.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="project">Its project and assembly, for example <c>SplitFrozen.Coordinator</c>.</param>
+    /// <param name="program">Path of its assembly.</param>
     /// <param name="log">File for what it writes.</param>
     /// <param name="settings">Its environment variables.</param>
-    public Service(string name, string project, string log, IReadOnlyDictionary<string, string> settings) =>
-        (Name, _project, _log, _settings) = (name, project, log, settings);
+    public Service(string name, string program, string log, IReadOnlyDictionary<string, string> settings) =>
+        (Name, _program, _log, _settings) = (name, program, log, settings);
 
     /// <summary>Its name within the cluster.</summary>
     public string Name { get; }
@@ -32,8 +32,12 @@ public sealed class Service
     /// <exception cref="InvalidOperationException">It does not run.</exception>
     public long PeakMemory => Refreshed().PeakWorkingSet64;
 
+    /// <summary>Bytes of memory that the running process has resident.</summary>
+    /// <exception cref="InvalidOperationException">It does not run.</exception>
+    public long ResidentMemory => Refreshed().WorkingSet64;
+
     /// <summary>Starts the process.</summary>
-    public void Start() => _process = Programs.Start(_project, _project, _log, _settings);
+    public void Start() => _process = Programs.Start(_program, _log, _settings);
 
     /// <summary>Kill -9: nothing in the process gets to run.</summary>
     public async Task KillAsync()

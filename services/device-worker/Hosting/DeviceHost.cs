@@ -45,6 +45,9 @@ internal sealed class DeviceHost(
     private async Task ServeAsync(CancellationToken stoppingToken)
     {
         var settings = options.Value;
+
+        // While the device waits to be dealt its clients. What is wrong with the library is told when work needs it.
+        _ = Task.Run(LibtorchLoader.Load, CancellationToken.None);
         var profile = await ProfileAsync(settings, stoppingToken).ConfigureAwait(false);
         using var assigned = control.Subscribe<ClientsAssigned>((message, token) => AssignedAsync(message, profile, token), settings.Name);
         using var cancelled = control.Subscribe<RunCancelled>((message, _) => StopAsync(message.RunId));

@@ -40,7 +40,7 @@ internal sealed partial class Containerfile
         Stages.SelectMany(stage => stage.Instructions).SelectMany(instruction => Publish().Matches(string.Join(' ', instruction.Arguments)))
             .ToDictionary(match => match.Groups["folder"].Value, match => match.Groups["project"].Value, StringComparer.Ordinal);
 
-    [GeneratedRegex(@"dotnet publish (?<project>\S+) --configuration Release --property:UseAppHost=false --output (?<folder>\S+)", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"dotnet publish (?<project>\S+) \$PUBLISH --output (?<folder>\S+)", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Publish();
 
     internal sealed record Stage(string Name, string Base, List<(string Word, string[] Arguments)> Instructions);
