@@ -16,8 +16,9 @@ internal static class ClientScaling
 
     private static readonly int[] _counts = [10, 100, 1000];
 
-    internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
+    internal static async Task RunAsync(Report report, CancellationToken cancellationToken)
     {
+        var output = report.Output;
         var recording = await Recording.OfDemoAsync(Path.Combine(Programs.Root, "samples"), 256).ConfigureAwait(false);
         var cluster = await Cluster.StartAsync(
             new ClusterOptions { Trainer = false, AppendFsync = "everysec", LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
@@ -37,6 +38,7 @@ internal static class ClientScaling
             // There and back, so that what changes with time is the same for all; the first run makes the code warm.
             var times = _counts.ToDictionary(count => count, _ => new List<double>());
             await MeasureAsync(cluster, recording, _counts[0], cancellationToken).ConfigureAwait(false);
+            var watch = Machine.Watch();
             foreach (var count in _counts.Concat(_counts.Reverse()))
             {
                 var (milliseconds, rate, start, had) = await MeasureAsync(cluster, recording, count, cancellationToken).ConfigureAwait(false);
@@ -45,6 +47,7 @@ internal static class ClientScaling
             }
 
             var means = _counts.Select(count => times[count].Average()).ToArray();
+            report.Add("clients", "processor time for a batch, the dearest of 10, 100 and 1,000 clients by the cheapest", means.Max() / means.Min(), "F2", Target.AtMost(1.2), watch.CpuHad());
             await output.WriteLineAsync().ConfigureAwait(false);
             await output.WriteLineAsync(
                 $"means {string.Join(", ", means.Select(mean => mean.ToString("F2", System.Globalization.CultureInfo.InvariantCulture)))} ms; highest over lowest {means.Max() / means.Min():F2}. Target: at most 1.20.").ConfigureAwait(false);
@@ -55,7 +58,7 @@ internal static class ClientScaling
         Cluster cluster, Recording recording, int clients, CancellationToken cancellationToken)
     {
         var idle = cluster.Coordinator.ProcessorTime;
-        var run = await PlayedRun.StartAsync(cluster, recording, clients, Batches * SamplesPerBatch / clients, cancellationToken).ConfigureAwait(false);
+        var run = await PlayedRun.StartAsync(cluster, recording, Fleet.OnOneDevice(clients, Batches * SamplesPerBatch / clients), cancellationToken).ConfigureAwait(false);
         await using (run.ConfigureAwait(false))
         {
             var before = cluster.Coordinator.ProcessorTime;

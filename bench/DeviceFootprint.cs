@@ -18,8 +18,9 @@ internal static class DeviceFootprint
 
     private static readonly WireType[] s_types = [WireType.Float16, WireType.Int8];
 
-    internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
+    internal static async Task RunAsync(Report report, CancellationToken cancellationToken)
     {
+        var output = report.Output;
         var folder = Directory.CreateTempSubdirectory("splitfrozen-bench-").FullName;
         try
         {
@@ -27,10 +28,12 @@ internal static class DeviceFootprint
             await output.WriteLineAsync($"device: GPT-2 small's shapes, cut {Cut}, random weights; {material.Description}").ConfigureAwait(false);
             await output.WriteLineAsync(Machine.Description).ConfigureAwait(false);
             await output.WriteLineAsync().ConfigureAwait(false);
-            await ProcessesAsync(material, output, cancellationToken).ConfigureAwait(false);
+            var worker = Path.Combine(folder, "device-worker");
+            await PublishedWorker.MakeAsync(worker, cancellationToken).ConfigureAwait(false);
+            await ProcessesAsync(material, worker, report, cancellationToken).ConfigureAwait(false);
             var data = material.Load();
-            await RatesAsync(material, data, output).ConfigureAwait(false);
-            await WireAsync(material, data, output).ConfigureAwait(false);
+            await RatesAsync(material, data, report).ConfigureAwait(false);
+            await WireAsync(material, data, report).ConfigureAwait(false);
         }
         finally
         {
@@ -38,9 +41,14 @@ internal static class DeviceFootprint
         }
     }
 
-    private static async Task ProcessesAsync(DeviceMaterial material, TextWriter output, CancellationToken cancellationToken)
+    private static async Task ProcessesAsync(DeviceMaterial material, string worker, Report report, CancellationToken cancellationToken)
     {
-        var cluster = await Cluster.StartAsync(new ClusterOptions { Devices = 1, Trainer = false, AppendFsync = null, LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
+        var output = report.Output;
+        var options = new ClusterOptions
+        {
+            Devices = 1, Trainer = false, AppendFsync = null, LogLevel = "Warning", ProgramFolders = new Dictionary<string, string> { [PublishedWorker.Project] = worker },
+        };
+        var cluster = await Cluster.StartAsync(options, cancellationToken).ConfigureAwait(false);
         await using var owned = cluster.ConfigureAwait(false);
         if (cluster.SkipReason is { } reason)
         {
@@ -59,9 +67,13 @@ internal static class DeviceFootprint
                 trials.Add(await DeviceTrial.RunAsync(cluster, material.Spec(weights, WireType.Float16, Rows), Cut, cancellationToken).ConfigureAwait(false));
             }
 
+            var had = watch.CpuHad();
+            var (peak, first) = (trials.Max(trial => trial.PeakBytes) / 1e6, Machine.Median(trials.Select(trial => trial.ToFirstBatch.TotalSeconds)));
+            report.Add("device", $"MB resident at most, {weights} weights, cut {Cut}", peak, "F0", Target.AtMost(weights == FrozenWeights.Int8.Name() ? 200 : 350), had);
+            report.Add("device", $"seconds from start to first batch, {weights} weights", first, "F2", Target.AtMost(2), had);
             await output.WriteLineAsync(
-                $"{weights,7}  {trials.Max(trial => trial.PeakBytes) / 1e6,7:F0}  {Machine.Median(trials.Select(trial => trial.ToFirstBatch.TotalSeconds)),16:F2}  "
-                + $"{Machine.Median(trials.Select(trial => trial.ProcessorToFirstBatch.TotalSeconds)),15:F2}  {trials[0].Messages,8}  {watch.CpuHad(),7:P0}").ConfigureAwait(false);
+                $"{weights,7}  {peak,7:F0}  {first,16:F2}  "
+                + $"{Machine.Median(trials.Select(trial => trial.ProcessorToFirstBatch.TotalSeconds)),15:F2}  {trials[0].Messages,8}  {had,7:P0}").ConfigureAwait(false);
         }
 
         await output.WriteLineAsync().ConfigureAwait(false);
@@ -71,30 +83,37 @@ internal static class DeviceFootprint
         foreach (var type in s_types)
         {
             var (publish, receive) = await MessageAllocations.MeasureAsync(cluster.Broker.ConnectionString, type, cancellationToken).ConfigureAwait(false);
+            report.Add("device", $"bytes that a message allocates for each of its own, {type.Name()}: sender", publish, "F2", Target.AtMost(1.1), 1);
+            report.Add("device", $"the same at the receiver, beside the client library's copy, {type.Name()}", receive, "F2", Target.AtMost(0.25), 1);
             await output.WriteLineAsync($"{type.Name(),4}  {publish,31:F2}  {receive,11:F2}").ConfigureAwait(false);
         }
 
         await output.WriteLineAsync().ConfigureAwait(false);
     }
 
-    private static async Task RatesAsync(DeviceMaterial material, LoadedTask data, TextWriter output)
+    private static async Task RatesAsync(DeviceMaterial material, LoadedTask data, Report report)
     {
+        var output = report.Output;
         var watch = Machine.Watch();
         using var thread = new ComputeThread("rates", 1);
         var (f32, int8, linear) = await thread.RunAsync(() => DeviceRates.Measure(material.Model, data.Train)).ConfigureAwait(false);
         var distance = await thread.RunAsync(() => DeviceRates.Distance(material.Model, data.Train)).ConfigureAwait(false);
+        report.Add("device", "forward rate with int8 weights by that with f32, processor time", int8 / f32, "F2", Target.AtLeast(2), watch.CpuHad());
         await output.WriteLineAsync("forward, GFLOP/s of processor time: f32  int8  int8 / f32  linear 768→3072, f32  int8 moves hidden states by  CPU had").ConfigureAwait(false);
         await output.WriteLineAsync($"{f32,38:F0}  {int8,4:F0}  {int8 / f32,10:F2}  {linear,20:F0}  {distance,26:P2}  {watch.CpuHad(),7:P0}").ConfigureAwait(false);
         await output.WriteLineAsync($"One thread. int8 products by libtorch's kernel: {(IntegerProduct.IsAccelerated ? "yes" : "no, this processor's is not exact")}.").ConfigureAwait(false);
         await output.WriteLineAsync().ConfigureAwait(false);
     }
 
-    private static async Task WireAsync(DeviceMaterial material, LoadedTask data, TextWriter output)
+    private static async Task WireAsync(DeviceMaterial material, LoadedTask data, Report report)
     {
+        var output = report.Output;
         await output.WriteLineAsync($"wire  MB sent for {data.Train.Count} samples  f32 padded to {material.Task.MaxLength}  padded to the longest of 32").ConfigureAwait(false);
         foreach (var type in s_types)
         {
             var bytes = WireBytes.Of(data.Train, type, DeviceMaterial.Config.Width, material.Task.MaxLength);
+            report.Add(
+                "device", $"bytes of padded f32 by those of {type.Name()}", (double)bytes.PaddedToMaximum / bytes.Sent, "F1", Target.AtLeast(type == WireType.Int8 ? 15 : 8), 1);
             await output.WriteLineAsync(
                 $"{type.Name(),4}  {bytes.Sent / 1e6,26:F0}  {$"1/{(double)bytes.PaddedToMaximum / bytes.Sent:F1}",17}  {$"1/{(double)bytes.PaddedToBatch / bytes.Sent:F1}",27}").ConfigureAwait(false);
         }

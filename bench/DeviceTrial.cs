@@ -21,7 +21,9 @@ namespace SplitFrozen.Bench;
 internal sealed record DeviceTrial(TimeSpan ToFirstBatch, TimeSpan ProcessorToFirstBatch, long PeakBytes, long Bytes, int Messages, long Tokens)
 {
     private const string Client = "client-1";
-    private const int SamplesPerAssignment = 64;
+
+    // As the coordinator assigns.
+    private const int SamplesPerAssignment = 32;
     private const ushort Prefetch = 4;
 
     /// <summary>Plays the coordinator to a device worker that is started for it, until all samples of the client have come.</summary>

@@ -18,14 +18,14 @@ internal static class IngestThroughput
     private const int Rounds = 9;
     private const int WarmUpRounds = 30;
 
-    internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
+    internal static async Task RunAsync(Report report, CancellationToken cancellationToken)
     {
         var recording = Recording.Synthetic(Width, Tokens, 64);
-        await MeasureAsync(recording, null, output, cancellationToken).ConfigureAwait(false);
-        await MeasureAsync(recording, "everysec", output, cancellationToken).ConfigureAwait(false);
+        await MeasureAsync(recording, null, report, cancellationToken).ConfigureAwait(false);
+        await MeasureAsync(recording, "everysec", report, cancellationToken).ConfigureAwait(false);
     }
 
-    private static async Task MeasureAsync(Recording recording, string? appendFsync, TextWriter output, CancellationToken cancellationToken)
+    private static async Task MeasureAsync(Recording recording, string? appendFsync, Report report, CancellationToken cancellationToken)
     {
         var cluster = await Cluster.StartAsync(
             new ClusterOptions { Trainer = false, AppendFsync = appendFsync, LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
@@ -33,21 +33,22 @@ internal static class IngestThroughput
         {
             if (cluster.SkipReason is { } reason)
             {
-                await output.WriteLineAsync($"ingest: {reason}").ConfigureAwait(false);
+                await report.Output.WriteLineAsync($"ingest: {reason}").ConfigureAwait(false);
                 return;
             }
 
-            await MeasureAsync(cluster, recording, appendFsync is null ? "in memory" : "append-only, fsync every second", output, cancellationToken).ConfigureAwait(false);
+            await MeasureAsync(cluster, recording, appendFsync is null ? "in memory" : "append-only, fsync every second", report, cancellationToken).ConfigureAwait(false);
         }
     }
 
-    private static async Task MeasureAsync(Cluster cluster, Recording recording, string persistence, TextWriter output, CancellationToken cancellationToken)
+    private static async Task MeasureAsync(Cluster cluster, Recording recording, string persistence, Report report, CancellationToken cancellationToken)
     {
+        var output = report.Output;
         const int RowsPerClient = (WarmUpRounds + Rounds) * BodiesPerClient * SamplesPerBody;
         var bare = await BareBroker.StartAsync(cluster.Broker.ConnectionString, Clients, cancellationToken).ConfigureAwait(false);
         await using (bare.ConfigureAwait(false))
         {
-            var run = await PlayedRun.StartAsync(cluster, recording, Clients, RowsPerClient, cancellationToken).ConfigureAwait(false);
+            var run = await PlayedRun.StartAsync(cluster, recording, Fleet.OnOneDevice(Clients, RowsPerClient), cancellationToken).ConfigureAwait(false);
             await using (run.ConfigureAwait(false))
             {
                 var body = recording.Body(run.RunId, 0, [.. run.Rows(0).Take(SamplesPerBody).Select(SampleId.Training)]).Length;
@@ -77,10 +78,12 @@ internal static class IngestThroughput
                     processor[round] = (cluster.Coordinator.ProcessorTime - before).TotalMilliseconds / megabytes;
                 }
 
+                var had = watch!.CpuHad();
+                report.Add("ingest", $"coordinator's intake by bare publishing and consuming, Redis {persistence}", Machine.Median(share), "P0", Target.AtLeast(0.5), had);
                 await output.WriteLineAsync("bare MB/s  coordinator MB/s   share  lowest..highest share  coordinator ms CPU/MB  CPU had").ConfigureAwait(false);
                 await output.WriteLineAsync(
                     $"{Machine.Median(bareRates),9:F0}  {Machine.Median(rates),16:F0}  {Machine.Median(share),6:P0}  {share.Min(),14:P0}..{share.Max(),4:P0}   "
-                    + $"{Machine.Median(processor),21:F2}  {watch!.CpuHad(),7:P0}").ConfigureAwait(false);
+                    + $"{Machine.Median(processor),21:F2}  {had,7:P0}").ConfigureAwait(false);
                 await output.WriteLineAsync().ConfigureAwait(false);
                 await output.WriteLineAsync("share: intake rate over bare rate, round by round. Target: at least 50 %. CPU had: what others left of the cores; below 95 % the machine was busy.").ConfigureAwait(false);
             }

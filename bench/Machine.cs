@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Reflection;
 using System.Runtime.InteropServices;
 
 namespace SplitFrozen.Bench;
@@ -20,20 +21,29 @@ internal static class Machine
     }
 
     /// <summary>The first line that a program prints about its version; "unknown" where it cannot be started.</summary>
-    public static async Task<string> VersionOfAsync(string program)
+    public static Task<string> VersionOfAsync(string program) => FirstLineAsync(program, ["--version"]);
+
+    private static async Task<string> FirstLineAsync(string program, string[] arguments)
     {
         try
         {
-            using var process = Process.Start(new ProcessStartInfo(program, "--version") { RedirectStandardOutput = true, UseShellExecute = false })!;
+            using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, UseShellExecute = false })!;
             var text = await process.StandardOutput.ReadToEndAsync().ConfigureAwait(false);
             await process.WaitForExitAsync().ConfigureAwait(false);
-            return text.Split('\n')[0].Trim();
+            return text.Split('\n')[0].Trim() is { Length: > 0 } line ? line : "unknown";
         }
         catch (System.ComponentModel.Win32Exception)
         {
             return "unknown";
         }
     }
+
+    /// <summary>Version of the assembly that a type is in.</summary>
+    public static string VersionOf(Type type) =>
+        type.Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
+
+    /// <summary>Version of a Debian package that is installed; "unknown" elsewhere.</summary>
+    public static Task<string> PackageVersionAsync(string package) => FirstLineAsync("dpkg-query", ["--show", "--showformat=${Version}", package]);
 
     /// <summary>Begins to watch who uses the processors.</summary>
     public static Share Watch() => new();

@@ -3,6 +3,7 @@ using SplitFrozen.Messaging;
 using SplitFrozen.Messaging.RabbitMq;
 using SplitFrozen.Models;
 using SplitFrozen.ServiceDefaults;
+using SplitFrozen.Torch;
 using static TorchSharp.torch;
 
 namespace SplitFrozen.Bench;
@@ -23,6 +24,7 @@ internal static class MessageAllocations
     public static async Task<(double Publish, double Receive)> MeasureAsync(string broker, WireType type, CancellationToken cancellationToken)
     {
         const string Client = "client-1";
+        LibtorchLoader.Load();
         var time = TimeProvider.System;
         var run = $"allocations-{Guid.NewGuid():N}";
         var data = new RabbitMqDataPlane(

@@ -15,6 +15,7 @@ internal static class PeerSteps
     private const int Turns = 3;
     private const int Rounds = 3;
     private const int Threads = 1;
+    private const int Epochs = 3;
 
     /// <summary>Work of the peer's linear layer, 1024 x 768 by 768 x 3072, in GFLOP.</summary>
     private const double LinearGigaflops = 2.0 * 1024 * 768 * 3072 / 1e9;
@@ -24,8 +25,9 @@ internal static class PeerSteps
 
     private static readonly string[] s_interpreters = ["/usr/bin/python3", "python3"];
 
-    internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
+    internal static async Task RunAsync(Report report, CancellationToken cancellationToken)
     {
+        var output = report.Output;
         if (await InterpreterAsync(cancellationToken).ConfigureAwait(false) is not { } python)
         {
             await output.WriteLineAsync("peers: no Python with PyTorch is here; on Debian, apt-get install python3-torch libopenblas0-pthread").ConfigureAwait(false);
@@ -63,8 +65,9 @@ internal static class PeerSteps
                 splitLora.AddRange(await PeerAsync(python, "splitlora", cancellationToken).ConfigureAwait(false));
             }
 
-            await ReportAsync(output, Machine.Median(server), Machine.Median(device), Machine.Median(upper), Machine.Median(splitLora)).ConfigureAwait(false);
-            await output.WriteLineAsync($"medians of {Turns * Rounds} in {Turns} turns; CPU had: {busy.CpuHad():P0}").ConfigureAwait(false);
+            var had = busy.CpuHad();
+            await ReportAsync(report, Machine.Median(server), Machine.Median(device), Machine.Median(upper), Machine.Median(splitLora), had).ConfigureAwait(false);
+            await output.WriteLineAsync($"medians of {Turns * Rounds} in {Turns} turns; CPU had: {had:P0}").ConfigureAwait(false);
         }
         finally
         {
@@ -91,8 +94,13 @@ internal static class PeerSteps
         return (steps, forwards[1..]);
     }
 
-    private static async Task ReportAsync(TextWriter output, double server, double device, double upper, double splitLora)
+    private static async Task ReportAsync(Report report, double server, double device, double upper, double splitLora, double had)
     {
+        var output = report.Output;
+        report.Add("peers", "tokens a second by SplitLoRA's in PyTorch, first epoch: device and server", splitLora / (device + server), "F2", Target.AtLeast(3), had);
+        report.Add("peers", $"the same over {Epochs} epochs, the device's work done once", Epochs * splitLora / (device + (Epochs * server)), "F2", Target.AtLeast(3), had);
+        report.Add("peers", "the same in later epochs and runs: server alone", splitLora / server, "F2", Target.AtLeast(3), had);
+        report.Add("peers", "the server's step by the same step in PyTorch", upper / server, "F2", Target.AtLeast(1), had);
         await output.WriteLineAsync("                                            step ms  tokens/s  over SplitLoRA").ConfigureAwait(false);
         await LineAsync("PyTorch, SplitLoRA: device and server", splitLora).ConfigureAwait(false);
         await LineAsync("PyTorch, server's step alone", upper).ConfigureAwait(false);

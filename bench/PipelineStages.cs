@@ -29,17 +29,19 @@ internal static class PipelineStages
     private static readonly (string Name, PipelineScheduleKind Kind)[] s_kinds =
         [("GPipe", PipelineScheduleKind.GPipe), ("1F1B", PipelineScheduleKind.OneForwardOneBackward), ("ZB-H1", PipelineScheduleKind.ZeroBubble)];
 
-    internal static async Task RunAsync(TextWriter output)
+    internal static async Task RunAsync(Report report)
     {
+        var output = report.Output;
         await output.WriteLineAsync($"stages: {MicroBatches} micro-batches; every stage sleeps {s_unit.TotalMilliseconds} ms for a unit of cost, on a thread of its own; medians of {Rounds}").ConfigureAwait(false);
         await output.WriteLineAsync().ConfigureAwait(false);
-        await BubblesAsync(output).ConfigureAwait(false);
+        await BubblesAsync(report).ConfigureAwait(false);
         await GainsAsync(output).ConfigureAwait(false);
         await StepRatesAsync(output).ConfigureAwait(false);
     }
 
-    private static async Task BubblesAsync(TextWriter output)
+    private static async Task BubblesAsync(Report report)
     {
+        var output = report.Output;
         await output.WriteLineAsync("F = B = W = 1      stages  bubble measured  by formula  step over its formula").ConfigureAwait(false);
         foreach (var stages in new[] { 2, 4 })
         {
@@ -49,6 +51,7 @@ internal static class PipelineStages
                 var (share, formula) = (Machine.Median(timelines.Select(timeline => timeline.BubbleShare)), Bubble.Share(kind, stages, MicroBatches, StageCost.Unit));
                 var expected = s_unit.TotalSeconds * ((MicroBatches * StageCost.Unit.Total) + Bubble.Time(kind, stages, MicroBatches, StageCost.Unit));
                 var ratio = Machine.Median(timelines.Select(timeline => timeline.Length)) / expected;
+                report.Add("stages", $"bubble by its formula, {name}, {stages} stages", share / formula, "F2", Target.AtMost(1 + Allowed), 1);
                 await output.WriteLineAsync(
                     $"{name,-17}  {stages,6}  {share,15:P1}  {formula,10:P1}  {ratio,21:F3}  {(Math.Abs(share - formula) <= Allowed * formula ? "within" : "NOT within")} {Allowed:P0}").ConfigureAwait(false);
             }

@@ -5,6 +5,7 @@ using RabbitMQ.Client;
 using RabbitMQ.Client.Exceptions;
 using SplitFrozen.Contracts.Messages;
 using SplitFrozen.Contracts.RunSpecification;
+using SplitFrozen.Contracts.Wire;
 using SplitFrozen.Messaging;
 using SplitFrozen.Messaging.ControlBus;
 using SplitFrozen.Messaging.RabbitMq;
@@ -19,7 +20,7 @@ namespace SplitFrozen.Bench;
 /// </summary>
 internal sealed class PlayedRun : IAsyncDisposable
 {
-    private const string Device = "bench";
+    private const string Name = "bench";
     private const int Publishers = 4;
     private const int BatchSize = 32;
     private const int StepsPerCheckpoint = 50;
@@ -35,26 +36,36 @@ internal sealed class PlayedRun : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource _planned = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly int _rowsPerClient;
+    private readonly Fleet _fleet;
     private readonly string[] _clients;
+    private readonly long[] _taken;
+    private readonly Dictionary<string, ClientShare[]> _dealt = [];
     private TaskCompletionSource _ingested = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _missing = long.MaxValue;
     private Task _parts = Task.CompletedTask;
+    private long _sent;
 
-    private PlayedRun(Recording recording, MassTransitControlPlane control, RabbitMqDataPlane data, int clients, int rowsPerClient)
+    private PlayedRun(Recording recording, MassTransitControlPlane control, RabbitMqDataPlane data, Fleet fleet)
     {
-        (_recording, _control, _data, _rowsPerClient) = (recording, control, data, rowsPerClient);
-        _clients = [.. Enumerable.Range(0, clients).Select(ClientNames.Of)];
+        (_recording, _control, _data, _fleet) = (recording, control, data, fleet);
+        _clients = fleet.Clients;
+        _taken = new long[_clients.Length];
     }
 
     /// <summary>The run's id.</summary>
     public string RunId { get; private set; } = "";
 
+    /// <summary>Messages that were sent because the coordinator had asked for their samples.</summary>
+    public long Sent => Interlocked.Read(ref _sent);
+
+    /// <summary>Samples of every client that the coordinator has told to have taken in.</summary>
+    public long[] Taken => [.. Enumerable.Range(0, _taken.Length).Select(client => Interlocked.Read(ref _taken[client]))];
+
     /// <summary>Submits a run and plays it up to its plan: all clients have registered, and the coordinator reads all their queues.</summary>
-    public static async Task<PlayedRun> StartAsync(Cluster cluster, Recording recording, int clients, int rowsPerClient, CancellationToken cancellationToken)
+    public static async Task<PlayedRun> StartAsync(Cluster cluster, Recording recording, Fleet fleet, CancellationToken cancellationToken)
     {
         var control = await MassTransitControlPlane.StartAsync(
-            new ControlBusOptions { ConnectionString = cluster.Broker.ConnectionString, ProcessName = Device },
+            new ControlBusOptions { ConnectionString = cluster.Broker.ConnectionString, ProcessName = Name },
             NullLoggerFactory.Instance, TimeProvider.System, cancellationToken).ConfigureAwait(false);
         var data = new RabbitMqDataPlane(
             new RabbitMqOptions { ConnectionString = cluster.Broker.ConnectionString, QueueKind = QueueKind.Classic },
@@ -62,7 +73,7 @@ internal sealed class PlayedRun : IAsyncDisposable
                 Backoff.OnFailure(RabbitMqFailures.IsPassing, TimeProvider.System, 1),
                 Backoff.While<PublishOutcome>(outcome => outcome == PublishOutcome.QueueFull, TimeProvider.System, 1)),
             TimeProvider.System);
-        var run = new PlayedRun(recording, control, data, clients, rowsPerClient);
+        var run = new PlayedRun(recording, control, data, fleet);
         run.Subscribe();
         run.RunId = await cluster.SubmitAsync(run.Spec(), cancellationToken).ConfigureAwait(false);
         run._parts = Task.WhenAll([run.BeatAsync(), .. Enumerable.Range(0, Publishers).Select(_ => run.WorkAsync())]);
@@ -72,7 +83,7 @@ internal sealed class PlayedRun : IAsyncDisposable
     }
 
     /// <summary>Rows of a client, one after another.</summary>
-    public IEnumerable<int> Rows(int client) => Enumerable.Range(client * _rowsPerClient, _rowsPerClient);
+    public IEnumerable<int> Rows(int client) => _fleet.Rows(client);
 
     /// <summary>Publishes bodies as devices do, and waits until they are taken in.</summary>
     /// <param name="bodies">Bodies with the index of their client.</param>
@@ -94,6 +105,24 @@ internal sealed class PlayedRun : IAsyncDisposable
         return clock.Elapsed;
     }
 
+    /// <summary>Publishes all rows of all clients unasked, a body of each client after another.</summary>
+    public async Task PublishAllAsync(int samplesPerBody, int publishers, CancellationToken cancellationToken)
+    {
+        var turns = _fleet.RowsOf.Max() / samplesPerBody;
+        var places = Enumerable.Range(0, turns).SelectMany(turn => Enumerable.Range(0, _clients.Length).Select(client => (turn, client)));
+        await Parallel.ForEachAsync(
+            places,
+            new ParallelOptions { MaxDegreeOfParallelism = publishers, CancellationToken = cancellationToken },
+            async (place, token) =>
+            {
+                int[] rows = [.. Rows(place.client).Skip(place.turn * samplesPerBody).Take(samplesPerBody)];
+                if (rows.Length > 0)
+                {
+                    await PublishAsync(_clients[place.client], _recording.Body(RunId, place.client, [.. rows.Select(SampleId.Training)]), token).ConfigureAwait(false);
+                }
+            }).ConfigureAwait(false);
+    }
+
     /// <summary>From now on counts what is taken in; completes when the coordinator has acknowledged that many samples.</summary>
     public Task IngestedAsync(long samples, CancellationToken cancellationToken)
     {
@@ -105,7 +134,7 @@ internal sealed class PlayedRun : IAsyncDisposable
     /// <summary>Plays the trainer from the first step to the last: applies every step at once.</summary>
     public async Task TrainAsync(CancellationToken cancellationToken)
     {
-        await _control.PublishAsync(new TrainerReady(RunId, Device, 0, 0, []), cancellationToken).ConfigureAwait(false);
+        await _control.PublishAsync(new TrainerReady(RunId, Name, 0, 0, []), cancellationToken).ConfigureAwait(false);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stop.Token);
         await foreach (var delivery in _data.ReceiveAsync(RunId, stop.Token).ConfigureAwait(false))
         {
@@ -142,13 +171,21 @@ internal sealed class PlayedRun : IAsyncDisposable
     private void Subscribe()
     {
         var facts = new RunFacts(_recording.Fingerprint, _recording.Width, LabelsPerToken: false, _recording.LabelBound, ["no", "yes"], 0.001, 1 << 20, 1 << 20);
-        On<RunOffered>(async (_, token) => await _control.PublishAsync(new RunPrepared(RunId, Device, facts), token).ConfigureAwait(false));
-        On<ClientsAssigned>(async (_, token) => await RegisterAsync(token).ConfigureAwait(false), Device);
-        On<CoordinatorReady>(async (_, token) => await RegisterAsync(token).ConfigureAwait(false));
+        On<RunOffered>(async (_, token) => await _control.PublishAsync(new RunPrepared(RunId, Name, facts), token).ConfigureAwait(false));
+        On<ClientsAssigned>(DealtAsync, _fleet.Devices);
+        On<CoordinatorReady>(async (_, token) => await RegisterAllAsync(token).ConfigureAwait(false));
         On<RunPlanned>((_, _) => Done(_planned.TrySetResult()));
         On<RunFailed>((message, _) => Done(_failed.TrySetException(new InvalidOperationException(message.Reason))));
         On<WorkAssigned>((message, _) => Done(_work.Writer.TryWrite(message)), _clients);
-        On<ActivationsIngested>((message, _) => Done(Interlocked.Add(ref _missing, -message.Samples) <= 0 && _ingested.TrySetResult()));
+        On<ActivationsIngested>((message, _) =>
+        {
+            if (ClientNames.IndexOf(message.ClientId) is { } client)
+            {
+                Interlocked.Add(ref _taken[client], message.Samples);
+            }
+
+            return Done(Interlocked.Add(ref _missing, -message.Samples) <= 0 && _ingested.TrySetResult());
+        });
 
         void On<TMessage>(Func<TMessage, CancellationToken, ValueTask> handle, params IReadOnlyCollection<string> addresses)
             where TMessage : class, IRunMessage =>
@@ -160,26 +197,46 @@ internal sealed class PlayedRun : IAsyncDisposable
 
     private RunSpec Spec() => new()
     {
-        Name = Device,
-        Model = new ModelSpec { Path = Device, Boundary = _recording.Cut },
+        Name = Name,
+        Model = new ModelSpec { Path = Name, Boundary = _recording.Cut },
         Lora = new LoraSpec { Targets = ["c_attn"] },
         Task = new TaskSpec { Kind = "sst2", Train = "bench.tsv", Evaluation = "bench.tsv" },
         Clients = new ClientsSpec { Count = _clients.Length },
         Training = new TrainingSpec { BatchSize = BatchSize },
     };
 
-    private async Task RegisterAsync(CancellationToken cancellationToken)
+    private async ValueTask DealtAsync(ClientsAssigned message, CancellationToken cancellationToken)
     {
-        for (var i = 0; i < _clients.Length; i++)
+        lock (_dealt)
         {
-            await RegisterAsync(_clients[i], _recording.Manifest(RunId, Rows(i)), cancellationToken).ConfigureAwait(false);
+            _dealt[message.Device] = message.Clients;
         }
 
-        await RegisterAsync(ClientNames.Evaluation, [], cancellationToken).ConfigureAwait(false);
+        await RegisterAsync(message.Device, message.Clients, cancellationToken).ConfigureAwait(false);
     }
 
-    private ValueTask RegisterAsync(string client, ManifestEntry[] manifest, CancellationToken cancellationToken) =>
-        _control.PublishAsync(new ClientRegistered(RunId, client, Device, _recording.Fingerprint, _recording.Cut, manifest, null), cancellationToken);
+    private async Task RegisterAllAsync(CancellationToken cancellationToken)
+    {
+        KeyValuePair<string, ClientShare[]>[] all;
+        lock (_dealt)
+        {
+            all = [.. _dealt];
+        }
+
+        foreach (var (device, clients) in all)
+        {
+            await RegisterAsync(device, clients, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task RegisterAsync(string device, ClientShare[] clients, CancellationToken cancellationToken)
+    {
+        foreach (var client in clients.Select(share => share.ClientId))
+        {
+            ManifestEntry[] manifest = ClientNames.IndexOf(client) is { } index ? _recording.Manifest(RunId, Rows(index)) : [];
+            await _control.PublishAsync(new ClientRegistered(RunId, client, device, _recording.Fingerprint, _recording.Cut, manifest, null), cancellationToken).ConfigureAwait(false);
+        }
+    }
 
     /// <summary>Durably, confirmed, again and later where the queue is full.</summary>
     private async Task PublishAsync(string clientId, ReadOnlyMemory<byte> body, CancellationToken cancellationToken) =>
@@ -188,10 +245,14 @@ internal sealed class PlayedRun : IAsyncDisposable
 
     private async Task BeatAsync()
     {
-        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1));
+        // As device workers do by default.
+        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(2));
         do
         {
-            await _control.PublishAsync(new DeviceAlive(Device, Device, new DeviceProfile(1000, 1L << 40, 1e9), Leaving: false), _stop.Token).ConfigureAwait(false);
+            foreach (var device in _fleet.Devices)
+            {
+                await _control.PublishAsync(new DeviceAlive(device, device, new DeviceProfile(1000, 1L << 40, 1e9), Leaving: false), _stop.Token).ConfigureAwait(false);
+            }
         }
         while (await timer.WaitForNextTickAsync(_stop.Token).ConfigureAwait(false));
     }
@@ -202,6 +263,7 @@ internal sealed class PlayedRun : IAsyncDisposable
         {
             var body = _recording.Body(RunId, work.ClientId, work.Samples);
             await PublishAsync(work.ClientId, body, _stop.Token).ConfigureAwait(false);
+            Interlocked.Increment(ref _sent);
             await _control.PublishAsync(
                 new DeviceProgress(RunId, work.ClientId, work.Samples.Length, 1, 1, body.Length, TimeSpan.Zero), _stop.Token).ConfigureAwait(false);
             await _control.PublishAsync(new WorkFinished(RunId, work.ClientId, work.Sequence), _stop.Token).ConfigureAwait(false);

@@ -16,8 +16,9 @@ internal static class RunTime
     private const int SamplesPerBody = 32;
     private const int Rounds = 3;
 
-    internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
+    internal static async Task RunAsync(Report report, CancellationToken cancellationToken)
     {
+        var output = report.Output;
         var cluster = await Cluster.StartAsync(
             new ClusterOptions { Devices = 1, AppendFsync = "everysec", LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
         await using (cluster.ConfigureAwait(false))
@@ -49,6 +50,7 @@ internal static class RunTime
             var transfer = await TransferAsync(cancellationToken).ConfigureAwait(false);
             double[] parts = [Machine.Median(device), transfer, Machine.Median(trainer.Select(run => run.Seconds))];
             var seconds = Machine.Median(whole.Select(run => run.Seconds));
+            report.Add("run-time", "a run from plan to last step by the slowest part by itself", seconds / parts.Max(), "F2", Target.AtMost(1.15), had);
             await output.WriteLineAsync("device s  transfer s  trainer s  whole s  ratio  trainer waited s  before the plan s  submitted to finished s  CPU had").ConfigureAwait(false);
             await output.WriteLineAsync(
                 $"{parts[0],8:F1}  {parts[1],10:F1}  {parts[2],9:F1}  {seconds,7:F1}  {seconds / parts.Max(),5:F2}  {Machine.Median(whole.Select(run => run.WaitSeconds)),16:F1}  {Machine.Median(whole.Select(run => run.StartSeconds)),17:F1}  "
@@ -67,7 +69,7 @@ internal static class RunTime
         {
             // All rounds but the first, which makes the code warm.
             var times = new List<double>();
-            var run = await PlayedRun.StartAsync(cluster, recording, Clients, (Rounds + 1) * Rows / Clients, cancellationToken).ConfigureAwait(false);
+            var run = await PlayedRun.StartAsync(cluster, recording, Fleet.OnOneDevice(Clients, (Rounds + 1) * Rows / Clients), cancellationToken).ConfigureAwait(false);
             await using (run.ConfigureAwait(false))
             {
                 for (var round = 0; round <= Rounds; round++)

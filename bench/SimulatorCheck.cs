@@ -24,8 +24,9 @@ internal static class SimulatorCheck
         new("device-bound", Boundary: 5, Epochs: 1, Rank: 4, DataSets: 5),
     ];
 
-    internal static async Task RunAsync(TextWriter output)
+    internal static async Task RunAsync(Report report)
     {
+        var output = report.Output;
         await output.WriteLineAsync("case            round  device GFLOP/s  trainer GFLOP/s  uplink MB/s  intake MB/s  simulated s  real s   ratio").ConfigureAwait(false);
         using var model = ModelFolder.Open(SimulatorCase.ModelPath);
         foreach (var check in s_cases)

@@ -14,8 +14,9 @@ internal static class TelemetryOverhead
     private const int WarmUps = 2;
     private const int Rounds = 9;
 
-    internal static async Task RunAsync(TextWriter output, CancellationToken cancellationToken)
+    internal static async Task RunAsync(Report report, CancellationToken cancellationToken)
     {
+        var output = report.Output;
         var receiver = await OtlpReceiver.StartAsync(cancellationToken, keeps: false).ConfigureAwait(false);
         await using var owned = receiver.ConfigureAwait(false);
         var without = await StartAsync(new Dictionary<string, string>(), cancellationToken).ConfigureAwait(false);
@@ -54,10 +55,13 @@ internal static class TelemetryOverhead
                 $"{round,5}  {bare.Processor.Sum(),19:F2}  {traced.Processor.Sum(),8:F2}  {processor[^1],5:F3}  {bare.Seconds,14:F2}  {traced.Seconds,5:F2}  {seconds[^1],5:F3}").ConfigureAwait(false);
         }
 
+        var had = watch.CpuHad();
+        report.Add("telemetry", "processor time with everything sent to a collector by that without", Machine.Median(processor), "F3", Target.AtMost(1.02), had);
+        report.Add("telemetry", "run time with everything sent to a collector by that without", Machine.Median(seconds), "F3", Target.AtMost(1.02), had);
         await output.WriteLineAsync().ConfigureAwait(false);
         await output.WriteLineAsync(
             $"median ratio: processor time {Machine.Median(processor):F3}, run {Machine.Median(seconds):F3}. Target: at most 1.02. "
-            + $"{receiver.Requests - requests} requests came; CPU had {watch.CpuHad():P0}.").ConfigureAwait(false);
+            + $"{receiver.Requests - requests} requests came; CPU had {had:P0}.").ConfigureAwait(false);
         var services = with.Services.Select((service, i) => $"{service.Name} {Machine.Median(more.Select(round => round[i])):F2}");
         await output.WriteLineAsync($"processor seconds more, medians: {string.Join(", ", services)}").ConfigureAwait(false);
     }

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Globalization;
+using System.Text;
 using SplitFrozen.Models;
 using SplitFrozen.Torch;
 using SplitFrozen.Training.Optimization;
@@ -35,8 +37,9 @@ internal static class TrainingStep
         LowestCut = 0, Boundary = 0, Head = HeadKind.Classification, Classes = 2, Seed = 1, Lora = new LoraConfig(Rank, 2 * Rank, 0, ["c_attn"], RankStabilized: false),
     };
 
-    internal static async Task RunAsync(TextWriter output)
+    internal static async Task RunAsync(Report report)
     {
+        var output = report.Output;
         var path = Directory.CreateTempSubdirectory("splitfrozen-bench-").FullName;
         try
         {
@@ -48,10 +51,15 @@ internal static class TrainingStep
             foreach (var threads in new[] { 1, 2 })
             {
                 using var compute = new ComputeThread($"bench-{threads}", threads);
-                await output.WriteLineAsync(await compute.RunAsync(() => Measure(path, threads)).ConfigureAwait(false)).ConfigureAwait(false);
+                await output.WriteLineAsync(await compute.RunAsync(() => Measure(path, threads, report)).ConfigureAwait(false)).ConfigureAwait(false);
             }
 
             await output.WriteLineAsync().ConfigureAwait(false);
+            using (var compute = new ComputeThread("bench-profile", 1))
+            {
+                await output.WriteLineAsync(await compute.RunAsync(() => Profile(path, report)).ConfigureAwait(false)).ConfigureAwait(false);
+            }
+
             await output.WriteLineAsync("share: step rate over the mean of the two linear rates. CPU had: share of its threads' time; below 95 % the machine was busy.").ConfigureAwait(false);
         }
         finally
@@ -68,7 +76,34 @@ internal static class TrainingStep
         return [.. Enumerable.Range(0, rounds).Select(_ => step.Run(new double[4]))];
     }
 
-    private static string Measure(string path, int threads)
+    /// <summary>Where a step's time goes, on one thread. Runs on a compute thread.</summary>
+    private static string Profile(string path, Report report)
+    {
+        using var folder = ModelFolder.Open(path);
+        using var step = new Step(folder);
+        step.Run(new double[4]);
+        var watch = Machine.Watch();
+        var alone = Machine.Median(Enumerable.Range(0, Rounds).Select(_ => step.Run(new double[4])));
+        var times = PhaseTimes.Start();
+        for (var round = 0; round < Rounds; round++)
+        {
+            step.Run(new double[4]);
+        }
+
+        times.Stop();
+        var text = new StringBuilder("where a step's time goes, one thread           ms   share\n");
+        foreach (var (phase, spent) in times.Spent.OrderByDescending(phase => phase.Value))
+        {
+            var milliseconds = spent.TotalMilliseconds / Rounds;
+            text.AppendLine(CultureInfo.InvariantCulture, $"{phase,-40}  {milliseconds,7:F1}  {milliseconds / alone,6:P1}");
+        }
+
+        var named = times.Spent.Where(phase => phase.Key != PhaseTimes.Rest).Sum(phase => phase.Value.TotalMilliseconds) / Rounds / alone;
+        report.Add("training-step", "share of a step's time that has a name in its profile", named, "P0", Target.AtLeast(0.95), watch.CpuHad());
+        return text.AppendLine(CultureInfo.InvariantCulture, $"{"all that has a name, by a step that is not profiled",-49}  {named,6:P1}").ToString();
+    }
+
+    private static string Measure(string path, int threads, Report report)
     {
         using var folder = ModelFolder.Open(path);
         using var bench = new Step(folder);
@@ -90,6 +125,7 @@ internal static class TrainingStep
         var rate = UsefulFlops() / milliseconds / 1e6;
         var (narrowRate, wideRate) = (Machine.Median(narrowRates), Machine.Median(wideRates));
         var share = rate / ((narrowRate + wideRate) / 2);
+        report.Add("training-step", $"rate of a step by that of linear layers, {threads} threads", share, "P0", Target.AtLeast(threads == 1 ? 0.9 : 0.85), had);
         return $"{threads,7}  {milliseconds,7:F0}  {parts[0] / Rounds,7:F0}  {parts[1] / Rounds,4:F0}  {parts[2] / Rounds,4:F0}  {parts[3] / Rounds,5:F1}  "
             + $"{_lengths.Sum() / milliseconds * 1e3,8:F0}  {rate,7:F0}  {narrowRate,14:F0}  {wideRate,8:F0}  {share,6:P0}  {Math.Min(had, 1),7:P0}";
     }
