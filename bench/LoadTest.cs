@@ -13,7 +13,7 @@ internal static class LoadTest
     private const string Name = "load";
     private const int RowsPerDevice = 64;
     private const int SamplesPerBody = 2;
-    private const int BodiesPerWeight = 64;
+    private const int BodiesPerWeight = 96;
     private const int Publishers = 8;
     private const int LeastRounds = 4;
 

@@ -73,6 +73,25 @@ public sealed class ProcessTests : ClusterTests
     }
 
     [Fact]
+    public async Task Run_AdapterTooLargeToHandOut_FailsAndSaysWhereItIs()
+    {
+        await using var cluster = await StartAsync(1);
+        var spec = SampleRun.Write(cluster.Folder);
+        var wide = File.ReadAllText(spec).Replace("rank: 4", "rank: 1900", StringComparison.Ordinal).Replace("train_limit: 240", "train_limit: 16", StringComparison.Ordinal)
+            .Replace("epochs: 3", "epochs: 1", StringComparison.Ordinal).Replace("evaluation_limit: 40", "evaluation_limit: 4", StringComparison.Ordinal);
+        await File.WriteAllTextAsync(spec, wide, Token);
+
+        var run = await cluster.SubmitAsync(spec, Token);
+        var end = await cluster.EndAsync(run, Token);
+
+        Assert.Equal(RunStatus.Failed, end.Summary.Status);
+        Assert.Contains("lower lora.rank", end.Summary.Reason, StringComparison.Ordinal);
+        var folder = Path.Combine(cluster.Folder, "runs", run, "adapter");
+        Assert.Contains(folder, end.Summary.Reason, StringComparison.Ordinal);
+        Assert.True(new FileInfo(Path.Combine(folder, "adapter_model.safetensors")).Length > 64 << 20);
+    }
+
+    [Fact]
     public async Task Run_CancelledAndResumed_GivesTheSameAdapter()
     {
         await using var cluster = await StartAsync(2);

@@ -125,6 +125,14 @@ internal sealed class TrainerRun(
             },
             cancellationToken).ConfigureAwait(false);
         string[] files = [.. Directory.EnumerateFiles(adapterFolder).Order(StringComparer.Ordinal)];
+        if (Array.Find(files, file => new FileInfo(file).Length > RedisArtifactStore.MaximumBytes) is { } tooLarge)
+        {
+            var reason = $"The run is trained, but the coordinator cannot hand out '{Path.GetFileName(tooLarge)}': it has {new FileInfo(tooLarge).Length} bytes, and {RedisArtifactStore.MaximumBytes} "
+                + $"are the limit. It is in {adapterFolder} of trainer '{options.Name}'. Next time lower lora.rank or adapt fewer layers.";
+            await services.Control.PublishAsync(new RunFailed(runId, reason), cancellationToken).ConfigureAwait(false);
+            throw new TrainerException(reason);
+        }
+
         foreach (var file in files)
         {
             await services.Artifacts.StoreAsync(runId, Path.GetFileName(file), await File.ReadAllBytesAsync(file, cancellationToken).ConfigureAwait(false), cancellationToken)
