@@ -20,9 +20,9 @@ internal static class TokenCommand
         command.SetAction(async (parsed, _) =>
         {
             var owner = parsed.GetRequiredValue(name);
-            if (owner.Length is 0 or > 64 || !owner.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
+            if (!ApiToken.IsName(owner))
             {
-                throw new InputException("--name: expected 1 to 64 letters, digits, '-', '_' and '.'.");
+                throw new InputException($"--name: expected {ApiToken.NameRule}.");
             }
 
             var token = ApiToken.Create();

@@ -24,6 +24,13 @@ public static class ApiToken
     /// <summary>Most characters of a token.</summary>
     public const int MaximumLength = 256;
 
+    /// <summary>The name that stands for whoever has no token.</summary>
+    public const string Anonymous = "anonymous";
+
+    /// <summary>What <see cref="IsName"/> asks for, in words.</summary>
+    public const string NameRule = "1 to 64 letters, digits, '-', '_' and '.', and not 'anonymous', which is whoever has no token";
+
+    private const int MaximumNameLength = 64;
     private const string Prefix = "sft_";
     private const int RandomBytes = 32;
 
@@ -33,6 +40,13 @@ public static class ApiToken
 
     /// <summary>SHA-256 of a token's text.</summary>
     public static byte[] Hash(string token) => SHA256.HashData(Encoding.UTF8.GetBytes(token));
+
+    /// <summary>Whether a token may have this name: <see cref="NameRule"/>.</summary>
+    public static bool IsName(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return name.Length is > 0 and <= MaximumNameLength && name != Anonymous && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.');
+    }
 
     /// <summary>Whether the text may be a token: 1 to <see cref="MaximumLength"/> of the characters that a bearer token has.</summary>
     public static bool IsWellFormed(string token)

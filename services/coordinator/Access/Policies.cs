@@ -7,9 +7,6 @@ namespace SplitFrozen.Coordinator.Access;
 /// <summary>A policy for each role, and who a caller is.</summary>
 internal static class Policies
 {
-    /// <summary>Name of whoever needs no token.</summary>
-    public const string Anonymous = "anonymous";
-
     /// <summary>Adds a policy for each role. What has none is the administrator's.</summary>
     public static void Add(AuthorizationOptions options)
     {

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Threading.RateLimiting;
 using Microsoft.AspNetCore.RateLimiting;
+using SplitFrozen.Contracts.Api;
 using SplitFrozen.Coordinator.Hosting;
 
 namespace SplitFrozen.Coordinator.Access;
@@ -53,7 +54,7 @@ internal static class RequestLimits
 
     private static string Caller(HttpContext context) => context.User.Identity switch
     {
-        { IsAuthenticated: true, Name: { } name } when name != Policies.Anonymous => "token " + name,
+        { IsAuthenticated: true, Name: { } name } when name != ApiToken.Anonymous => "token " + name,
         { IsAuthenticated: true } => "address " + Address(context.Connection.RemoteIpAddress),
         _ => "unknown " + Address(context.Connection.RemoteIpAddress),
     };

@@ -36,7 +36,7 @@ internal sealed partial class TokenHandler(
     {
         if (!tokens.IsNeeded)
         {
-            return Task.FromResult(settings.AllowAnonymous || IsFromThisMachine() ? Success(Policies.Anonymous, ApiRole.Admin) : Refused(Presented.FromElsewhere));
+            return Task.FromResult(settings.AllowAnonymous || IsFromThisMachine() ? Success(ApiToken.Anonymous, ApiRole.Admin) : Refused(Presented.FromElsewhere));
         }
 
         var token = Token();

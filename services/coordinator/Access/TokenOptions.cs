@@ -23,8 +23,7 @@ public sealed class TokenOptions
     internal string? Fault => this switch
     {
         { Name: "" } => "has no Name",
-        { Name: "anonymous" } => "is called 'anonymous', which is whoever has no token",
-        _ when !Name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.') || Name.Length > 64 => "needs a Name of at most 64 letters, digits, '-', '_' and '.'",
+        _ when !ApiToken.IsName(Name) => $"needs a Name of {ApiToken.NameRule}",
         _ when !Enum.IsDefined(Role) => "needs a Role: Read, Submit or Admin",
         _ when Sha256.Length != HashDigits || !Sha256.All(char.IsAsciiHexDigit) => "needs a Sha256 of 64 hexadecimal digits, as 'splitfrozen token create' prints it",
         _ => null,
