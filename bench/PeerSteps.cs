@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using SplitFrozen.Contracts.RunSpecification;
 using SplitFrozen.Models;
 using SplitFrozen.TestServers;
 using SplitFrozen.Torch;
@@ -51,14 +52,14 @@ internal static class PeerSteps
         {
             ModelInitialization.Write(path, TrainingStep.Config, seed: 1);
             var busy = Machine.Watch();
-            var (server, device, upper, splitLora) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());
+            var (server, device, int8, upper, splitLora) = (new List<double>(), new List<double>(), new List<double>(), new List<double>(), new List<double>());
             for (var turn = 0; turn < Turns; turn++)
             {
                 using (var compute = new ComputeThread("bench-peers", Threads))
                 {
-                    var (steps, forwards) = await compute.RunAsync(() => Own(path), cancellationToken).ConfigureAwait(false);
-                    server.AddRange(steps);
-                    device.AddRange(forwards);
+                    server.AddRange(await compute.RunAsync(() => Steps(path), cancellationToken).ConfigureAwait(false));
+                    device.AddRange(await compute.RunAsync(() => Forwards(path, FrozenWeights.Float32), cancellationToken).ConfigureAwait(false));
+                    int8.AddRange(await compute.RunAsync(() => Forwards(path, FrozenWeights.Int8), cancellationToken).ConfigureAwait(false));
                 }
 
                 upper.AddRange(await PeerAsync(python, "upper", cancellationToken).ConfigureAwait(false));
@@ -66,7 +67,8 @@ internal static class PeerSteps
             }
 
             var had = busy.CpuHad();
-            await ReportAsync(report, Machine.Median(server), Machine.Median(device), Machine.Median(upper), Machine.Median(splitLora), had).ConfigureAwait(false);
+            var medians = new Medians(Machine.Median(server), Machine.Median(device), Machine.Median(int8), Machine.Median(upper), Machine.Median(splitLora));
+            await ReportAsync(report, medians, had).ConfigureAwait(false);
             await output.WriteLineAsync($"medians of {Turns * Rounds} in {Turns} turns; CPU had: {had:P0}").ConfigureAwait(false);
         }
         finally
@@ -75,11 +77,17 @@ internal static class PeerSteps
         }
     }
 
-    /// <summary>Runs on the compute thread: milliseconds of server steps, and of a device's frozen forward of the same tokens.</summary>
-    private static (double[] Steps, double[] Forwards) Own(string path)
+    /// <summary>Milliseconds of server steps. Runs on the compute thread.</summary>
+    private static double[] Steps(string path)
     {
         using var folder = ModelFolder.Open(path);
-        var steps = TrainingStep.Milliseconds(folder, Rounds);
+        return TrainingStep.Milliseconds(folder, Rounds);
+    }
+
+    /// <summary>Milliseconds of a device's frozen forward of the same tokens. Runs on the compute thread.</summary>
+    private static double[] Forwards(string path, FrozenWeights weights)
+    {
+        using var folder = ModelFolder.Open(path, weights);
         using var encoder = FrozenEncoder.Open(folder, TrainingStep.Config.Layers);
         using var layout = new SequenceLayout([.. TrainingStep.Lengths]);
         int[] tokens = [.. Enumerable.Range(0, TrainingStep.Lengths.Sum()).Select(token => token % TrainingStep.Config.VocabularySize)];
@@ -91,13 +99,15 @@ internal static class PeerSteps
             forwards[round] = clock.Elapsed.TotalMilliseconds;
         }
 
-        return (steps, forwards[1..]);
+        return forwards[1..];
     }
 
-    private static async Task ReportAsync(Report report, double server, double device, double upper, double splitLora, double had)
+    private static async Task ReportAsync(Report report, Medians medians, double had)
     {
         var output = report.Output;
-        report.Add("peers", "tokens a second by SplitLoRA's in PyTorch, first epoch: device and server", splitLora / (device + server), "F2", Target.AtLeast(3), had);
+        var (server, device, int8, upper, splitLora) = medians;
+        report.Add("peers", "tokens a second by SplitLoRA's in PyTorch, first epoch, device and server", splitLora / (device + server), "F2", Target.AtLeast(3), had);
+        report.Add("peers", "the same with int8 weights on the device", splitLora / (int8 + server), "F2", Target.AtLeast(3), had);
         report.Add("peers", $"the same over {Epochs} epochs, the device's work done once", Epochs * splitLora / (device + (Epochs * server)), "F2", Target.AtLeast(3), had);
         report.Add("peers", "the same in later epochs and runs: server alone", splitLora / server, "F2", Target.AtLeast(3), had);
         report.Add("peers", "the server's step by the same step in PyTorch", upper / server, "F2", Target.AtLeast(1), had);
@@ -105,12 +115,16 @@ internal static class PeerSteps
         await LineAsync("PyTorch, SplitLoRA: device and server", splitLora).ConfigureAwait(false);
         await LineAsync("PyTorch, server's step alone", upper).ConfigureAwait(false);
         await LineAsync("SplitFrozen, first epoch: device and server", device + server).ConfigureAwait(false);
+        await LineAsync("the same, int8 weights on the device", int8 + server).ConfigureAwait(false);
         await LineAsync("SplitFrozen, later epochs: server alone", server).ConfigureAwait(false);
         await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"the server's step over PyTorch's own: {upper / server:F2}")).ConfigureAwait(false);
 
         Task LineAsync(string name, double milliseconds) => output.WriteLineAsync(string.Create(
             CultureInfo.InvariantCulture, $"{name,-43} {milliseconds,7:F0}  {TrainingStep.Lengths.Sum() / milliseconds * 1e3,8:F0}  {splitLora / milliseconds,14:F2}"));
     }
+
+    /// <summary>Milliseconds: the server's step, a device's forward with f32 and with int8 weights, PyTorch's server step, and SplitLoRA's step.</summary>
+    private readonly record struct Medians(double Server, double Device, double Int8, double Upper, double SplitLora);
 
     private static async Task<string?> InterpreterAsync(CancellationToken cancellationToken)
     {

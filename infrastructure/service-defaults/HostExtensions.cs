@@ -30,7 +30,7 @@ public static class HostExtensions
         builder.Properties[ServiceName] = serviceName;
         if (TelemetryExport.IsWanted(name => builder.Configuration[name]))
         {
-            TelemetryExport.Add(builder.Services.AddOpenTelemetry(), serviceName);
+            TelemetryExport.Add(builder.Services.AddOpenTelemetry(), serviceName, bool.TryParse(builder.Configuration["Telemetry:ControlSpans"], out var spans) && spans);
         }
 
         return builder;

@@ -12,6 +12,7 @@ namespace SplitFrozen.ServiceDefaults;
 /// <summary>What of a process' telemetry goes to an OTLP endpoint. Protocol, headers, sampling and intervals are the SDK's to read from OTEL_* variables.</summary>
 internal static class TelemetryExport
 {
+    private const string BusLibrary = "MassTransit";
     private const string AnySignal = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
     // Any of these alone asks for an export too; the signals without one go to the address that OpenTelemetry gives as the default.
@@ -26,13 +27,18 @@ internal static class TelemetryExport
         && !string.Equals(setting("OTEL_SDK_DISABLED"), "true", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Traces, metrics and logs of this process.</summary>
-    public static void Add(IOpenTelemetryBuilder telemetry, string serviceName) => telemetry
+    /// <param name="telemetry">Takes them.</param>
+    /// <param name="serviceName">The service's name.</param>
+    /// <param name="controlSpans">
+    /// Whether the control plane's messages have spans too. There are a dozen to a step, they say little about a batch, and they cost more than all others together.
+    /// </param>
+    public static void Add(IOpenTelemetryBuilder telemetry, string serviceName, bool controlSpans) => telemetry
         .ConfigureResource(resource => Describe(resource, serviceName))
 
         // Not RabbitMQ.Client.*: its spans would stand beside those of the data plane, and its consumer's begin traces of their own.
-        .WithTracing(tracing => tracing.AddSource(TelemetryNames.All, "MassTransit"))
+        .WithTracing(tracing => tracing.AddSource(controlSpans ? [TelemetryNames.All, BusLibrary] : [TelemetryNames.All]))
         .WithMetrics(metrics => metrics.AddMeter(
-            TelemetryNames.All, "MassTransit", "System.Runtime", "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel"))
+            TelemetryNames.All, BusLibrary, "System.Runtime", "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel"))
         .WithLogging(configureBuilder: null, Configure)
         .UseOtlpExporter();
 

@@ -30,7 +30,7 @@ public sealed class TelemetrySession : IDisposable
         var isWanted = TelemetryExport.IsWanted(environment);
         if (isWanted)
         {
-            TelemetryExport.Add(services.AddOpenTelemetry(), serviceName);
+            TelemetryExport.Add(services.AddOpenTelemetry(), serviceName, controlSpans: false);
         }
 
         var provider = services.BuildServiceProvider();
