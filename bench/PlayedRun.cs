@@ -38,18 +38,17 @@ internal sealed class PlayedRun : IAsyncDisposable
     private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Fleet _fleet;
     private readonly string[] _clients;
-    private readonly long[] _taken;
     private readonly Dictionary<string, ClientShare[]> _dealt = [];
     private TaskCompletionSource _ingested = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _missing = long.MaxValue;
     private Task _parts = Task.CompletedTask;
     private long _sent;
+    private long _taken;
 
     private PlayedRun(Recording recording, MassTransitControlPlane control, RabbitMqDataPlane data, Fleet fleet)
     {
         (_recording, _control, _data, _fleet) = (recording, control, data, fleet);
         _clients = fleet.Clients;
-        _taken = new long[_clients.Length];
     }
 
     /// <summary>The run's id.</summary>
@@ -58,8 +57,8 @@ internal sealed class PlayedRun : IAsyncDisposable
     /// <summary>Messages that were sent because the coordinator had asked for their samples.</summary>
     public long Sent => Interlocked.Read(ref _sent);
 
-    /// <summary>Samples of every client that the coordinator has told to have taken in.</summary>
-    public long[] Taken => [.. Enumerable.Range(0, _taken.Length).Select(client => Interlocked.Read(ref _taken[client]))];
+    /// <summary>Samples that the coordinator has told to have taken in.</summary>
+    public long Taken => Interlocked.Read(ref _taken);
 
     /// <summary>Submits a run and plays it up to its plan: all clients have registered, and the coordinator reads all their queues.</summary>
     public static async Task<PlayedRun> StartAsync(Cluster cluster, Recording recording, Fleet fleet, CancellationToken cancellationToken)
@@ -123,6 +122,28 @@ internal sealed class PlayedRun : IAsyncDisposable
             }).ConfigureAwait(false);
     }
 
+    /// <summary>Messages that wait in every client's queue, once the coordinator's end has given back what it held.</summary>
+    public async Task<long[]> WaitingAsync(string broker, CancellationToken cancellationToken)
+    {
+        var connection = await new ConnectionFactory { Uri = new Uri(broker) }.CreateConnectionAsync(cancellationToken).ConfigureAwait(false);
+        await using var ownedConnection = connection.ConfigureAwait(false);
+        var channel = await connection.CreateChannelAsync(cancellationToken: cancellationToken).ConfigureAwait(false);
+        await using var ownedChannel = channel.ConfigureAwait(false);
+        var waiting = new long[_clients.Length];
+        for (var client = 0; client < waiting.Length; client++)
+        {
+            QueueDeclareOk queue;
+            while ((queue = await channel.QueueDeclarePassiveAsync(RabbitMqTopology.ActivationQueue(RunId, _clients[client]), cancellationToken).ConfigureAwait(false)).ConsumerCount > 0)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(50), cancellationToken).ConfigureAwait(false);
+            }
+
+            waiting[client] = queue.MessageCount;
+        }
+
+        return waiting;
+    }
+
     /// <summary>From now on counts what is taken in; completes when the coordinator has acknowledged that many samples.</summary>
     public Task IngestedAsync(long samples, CancellationToken cancellationToken)
     {
@@ -179,11 +200,7 @@ internal sealed class PlayedRun : IAsyncDisposable
         On<WorkAssigned>((message, _) => Done(_work.Writer.TryWrite(message)), _clients);
         On<ActivationsIngested>((message, _) =>
         {
-            if (ClientNames.IndexOf(message.ClientId) is { } client)
-            {
-                Interlocked.Add(ref _taken[client], message.Samples);
-            }
-
+            Interlocked.Add(ref _taken, message.Samples);
             return Done(Interlocked.Add(ref _missing, -message.Samples) <= 0 && _ingested.TrySetResult());
         });
 
