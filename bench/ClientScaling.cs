@@ -20,16 +20,13 @@ internal static class ClientScaling
     {
         var output = report.Output;
         var recording = await Recording.OfDemoAsync(Path.Combine(Programs.Root, "samples"), 256).ConfigureAwait(false);
-        var cluster = await Cluster.StartAsync(
-            new ClusterOptions { Trainer = false, AppendFsync = "everysec", LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
+        if (await BenchCluster.StartAsync(report, "clients", new ClusterOptions { Trainer = false, AppendFsync = "everysec" }, cancellationToken).ConfigureAwait(false) is not { } cluster)
+        {
+            return;
+        }
+
         await using (cluster.ConfigureAwait(false))
         {
-            if (cluster.SkipReason is { } reason)
-            {
-                await output.WriteLineAsync($"clients: {reason}").ConfigureAwait(false);
-                return;
-            }
-
             await output.WriteLineAsync($"clients: {Batches} batches of {SamplesPerBatch} samples with recorded activations of the sample model").ConfigureAwait(false);
             await output.WriteLineAsync(Machine.Description).ConfigureAwait(false);
             await output.WriteLineAsync().ConfigureAwait(false);

@@ -46,16 +46,14 @@ internal static class DeviceFootprint
         var output = report.Output;
         var options = new ClusterOptions
         {
-            Devices = 1, Trainer = false, AppendFsync = null, LogLevel = "Warning", ProgramFolders = new Dictionary<string, string> { [PublishedWorker.Project] = worker },
+            Devices = 1, Trainer = false, AppendFsync = null, ProgramFolders = new Dictionary<string, string> { [PublishedWorker.Project] = worker },
         };
-        var cluster = await Cluster.StartAsync(options, cancellationToken).ConfigureAwait(false);
-        await using var owned = cluster.ConfigureAwait(false);
-        if (cluster.SkipReason is { } reason)
+        if (await BenchCluster.StartAsync(report, "processes", options, cancellationToken).ConfigureAwait(false) is not { } cluster)
         {
-            await output.WriteLineAsync($"processes: {reason}").ConfigureAwait(false);
             return;
         }
 
+        await using var owned = cluster.ConfigureAwait(false);
         await cluster.Devices[0].KillAsync().ConfigureAwait(false);
         await output.WriteLineAsync("weights  peak MB  to first batch s  its processor s  messages  CPU had").ConfigureAwait(false);
         foreach (var weights in FrozenWeightNames.All)

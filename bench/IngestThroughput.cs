@@ -27,16 +27,13 @@ internal static class IngestThroughput
 
     private static async Task MeasureAsync(Recording recording, string? appendFsync, Report report, CancellationToken cancellationToken)
     {
-        var cluster = await Cluster.StartAsync(
-            new ClusterOptions { Trainer = false, AppendFsync = appendFsync, LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
+        if (await BenchCluster.StartAsync(report, "ingest", new ClusterOptions { Trainer = false, AppendFsync = appendFsync }, cancellationToken).ConfigureAwait(false) is not { } cluster)
+        {
+            return;
+        }
+
         await using (cluster.ConfigureAwait(false))
         {
-            if (cluster.SkipReason is { } reason)
-            {
-                await report.Output.WriteLineAsync($"ingest: {reason}").ConfigureAwait(false);
-                return;
-            }
-
             await MeasureAsync(cluster, recording, appendFsync is null ? "in memory" : "append-only, fsync every second", report, cancellationToken).ConfigureAwait(false);
         }
     }

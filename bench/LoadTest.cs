@@ -27,14 +27,12 @@ internal static class LoadTest
     {
         var output = report.Output;
         var recording = await Recording.OfDemoAsync(Path.Combine(Programs.Root, "samples"), 256).ConfigureAwait(false);
-        var cluster = await Cluster.StartAsync(new ClusterOptions { Trainer = false, AppendFsync = "everysec", LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
-        await using var owned = cluster.ConfigureAwait(false);
-        if (cluster.SkipReason is { } reason)
+        if (await BenchCluster.StartAsync(report, Name, new ClusterOptions { Trainer = false, AppendFsync = "everysec" }, cancellationToken).ConfigureAwait(false) is not { } cluster)
         {
-            await output.WriteLineAsync($"{Name}: {reason}").ConfigureAwait(false);
             return;
         }
 
+        await using var owned = cluster.ConfigureAwait(false);
         await output.WriteLineAsync($"{Name}: {devices} device workers with {RowsPerDevice} samples each, run after run for {length}; recorded activations of the sample model").ConfigureAwait(false);
         await output.WriteLineAsync(Machine.Description).ConfigureAwait(false);
         await output.WriteLineAsync().ConfigureAwait(false);

@@ -19,16 +19,13 @@ internal static class RunTime
     internal static async Task RunAsync(Report report, CancellationToken cancellationToken)
     {
         var output = report.Output;
-        var cluster = await Cluster.StartAsync(
-            new ClusterOptions { Devices = 1, AppendFsync = "everysec", LogLevel = "Warning" }, cancellationToken).ConfigureAwait(false);
+        if (await BenchCluster.StartAsync(report, "run-time", new ClusterOptions { Devices = 1, AppendFsync = "everysec" }, cancellationToken).ConfigureAwait(false) is not { } cluster)
+        {
+            return;
+        }
+
         await using (cluster.ConfigureAwait(false))
         {
-            if (cluster.SkipReason is { } reason)
-            {
-                await output.WriteLineAsync($"run-time: {reason}").ConfigureAwait(false);
-                return;
-            }
-
             await output.WriteLineAsync($"run-time: samples/demo.yaml, {Epochs} epochs, {Clients} clients on one device worker; processes over RabbitMQ and Redis; medians of {Rounds}").ConfigureAwait(false);
             await output.WriteLineAsync(Machine.Description).ConfigureAwait(false);
             await output.WriteLineAsync().ConfigureAwait(false);

@@ -19,15 +19,17 @@ internal static class TelemetryOverhead
         var output = report.Output;
         var receiver = await OtlpReceiver.StartAsync(cancellationToken, keeps: false).ConfigureAwait(false);
         await using var owned = receiver.ConfigureAwait(false);
-        var without = await StartAsync(new Dictionary<string, string>(), cancellationToken).ConfigureAwait(false);
-        await using var ownedWithout = without.ConfigureAwait(false);
-        if (without.SkipReason is { } reason)
+        if (await StartAsync(report, new Dictionary<string, string>(), cancellationToken).ConfigureAwait(false) is not { } without)
         {
-            await output.WriteLineAsync($"telemetry: {reason}").ConfigureAwait(false);
             return;
         }
 
-        var with = await StartAsync(receiver.Endpoint("grpc"), cancellationToken).ConfigureAwait(false);
+        await using var ownedWithout = without.ConfigureAwait(false);
+        if (await StartAsync(report, receiver.Endpoint("grpc"), cancellationToken).ConfigureAwait(false) is not { } with)
+        {
+            return;
+        }
+
         await using var ownedWith = with.ConfigureAwait(false);
         await output.WriteLineAsync(
             $"telemetry: samples/demo.yaml, {Epochs} epochs, one device worker; processes over RabbitMQ and Redis; OTLP over gRPC, every trace sampled; medians of {Rounds} rounds").ConfigureAwait(false);
@@ -66,8 +68,9 @@ internal static class TelemetryOverhead
         await output.WriteLineAsync($"processor seconds more, medians: {string.Join(", ", services)}").ConfigureAwait(false);
     }
 
-    private static Task<Cluster> StartAsync(IReadOnlyDictionary<string, string> settings, CancellationToken cancellationToken) => Cluster.StartAsync(
-        new ClusterOptions { Devices = 1, AppendFsync = "everysec", LogLevel = "Warning", Settings = new Dictionary<string, string>(settings) { ["DOTNET_TieredCompilation"] = "0" } }, cancellationToken);
+    private static Task<Cluster?> StartAsync(Report report, IReadOnlyDictionary<string, string> settings, CancellationToken cancellationToken) => BenchCluster.StartAsync(
+        report, "telemetry",
+        new ClusterOptions { Devices = 1, AppendFsync = "everysec", Settings = new Dictionary<string, string>(settings) { ["DOTNET_TieredCompilation"] = "0" } }, cancellationToken);
 
     private static async Task<DemoRun> PlayAsync(Cluster cluster, CancellationToken cancellationToken)
     {

@@ -125,7 +125,7 @@ internal static class TrainingStep
         var rate = UsefulFlops() / milliseconds / 1e6;
         var (narrowRate, wideRate) = (Machine.Median(narrowRates), Machine.Median(wideRates));
         var share = rate / ((narrowRate + wideRate) / 2);
-        report.Add("training-step", $"rate of a step by that of linear layers, {threads} threads", share, "P0", Target.AtLeast(threads == 1 ? 0.9 : 0.85), had);
+        report.Add("training-step", $"rate of a step by that of linear layers, {threads} {(threads == 1 ? "thread" : "threads")}", share, "P0", Target.AtLeast(threads == 1 ? 0.9 : 0.85), had);
         return $"{threads,7}  {milliseconds,7:F0}  {parts[0] / Rounds,7:F0}  {parts[1] / Rounds,4:F0}  {parts[2] / Rounds,4:F0}  {parts[3] / Rounds,5:F1}  "
             + $"{_lengths.Sum() / milliseconds * 1e3,8:F0}  {rate,7:F0}  {narrowRate,14:F0}  {wideRate,8:F0}  {share,6:P0}  {Math.Min(had, 1),7:P0}";
     }

@@ -29,9 +29,7 @@ internal static class TelemetryExport
     /// <summary>Traces, metrics and logs of this process.</summary>
     /// <param name="telemetry">Takes them.</param>
     /// <param name="serviceName">The service's name.</param>
-    /// <param name="controlSpans">
-    /// Whether the control plane's messages have spans too. There are a dozen to a step, they say little about a batch, and they cost more than all others together.
-    /// </param>
+    /// <param name="controlSpans">Whether the control plane's messages have spans too, where they are sent and where they are handled.</param>
     public static void Add(IOpenTelemetryBuilder telemetry, string serviceName, bool controlSpans) => telemetry
         .ConfigureResource(resource => Describe(resource, serviceName))
 

@@ -9,19 +9,14 @@ public static class Programs
     public static string Root { get; } = FindRoot();
 
     /// <summary>Starts one, by the path of its assembly; its output goes to a file.</summary>
-    internal static Process Start(string program, string log, IReadOnlyDictionary<string, string> environment, params string[] arguments)
+    internal static Process Start(string program, string log, IReadOnlyDictionary<string, string> environment)
     {
         var start = new ProcessStartInfo("/bin/sh")
         {
             // The shell only redirects: exec leaves the program itself as the process that is signalled.
-            ArgumentList = { "-c", "exec dotnet \"$@\" >>\"$LOG\" 2>&1", "sh", program },
+            ArgumentList = { "-c", "exec dotnet \"$1\" >>\"$LOG\" 2>&1", "sh", program },
             WorkingDirectory = Path.GetTempPath(),
         };
-        foreach (var argument in arguments)
-        {
-            start.ArgumentList.Add(argument);
-        }
-
         foreach (var (name, value) in environment)
         {
             start.Environment[name] = value;

@@ -20,7 +20,7 @@ internal sealed class ControlSubscription : IDisposable
     private readonly Func<ControlSubscription, HostReceiveEndpointHandle, Task> _end;
     private readonly TimeProvider _time;
 
-    // The bus library keeps what an endpoint was made of until the process ends; of a subscription that has ended it must not keep a whole run alive.
+    // The bus library keeps what an endpoint was made of until its bus ends; of a subscription that has ended it must not keep a whole run alive.
     private object? _handler;
     private Func<HostReceiveEndpointHandle> _connect = null!;
     private HostReceiveEndpointHandle _endpoint = null!;

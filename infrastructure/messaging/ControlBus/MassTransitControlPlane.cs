@@ -226,8 +226,7 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
         var patience = PatienceHeartbeats * _options.Heartbeat;
         try
         {
-            if (await subscription.ReplaceIfAwayAsync(
-                patience, endpoint => _stopLimit.WithinAsync($"Stopping {subscription.Queue}", token => endpoint.StopAsync(token))).ConfigureAwait(false))
+            if (await subscription.ReplaceIfAwayAsync(patience, endpoint => StopAsync(subscription, endpoint)).ConfigureAwait(false))
             {
                 _logger.LogWarning("Nothing has read {Queue} for {Patience}; it is subscribed to anew", subscription.Queue, patience);
             }
@@ -241,7 +240,7 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
 
     private async Task EndAsync(ControlSubscription subscription, HostReceiveEndpointHandle endpoint, SubscriptionBuses.Rented rented)
     {
-        await _stopLimit.WithinAsync($"Stopping {subscription.Queue}", token => endpoint.StopAsync(token)).ConfigureAwait(false);
+        await StopAsync(subscription, endpoint).ConfigureAwait(false);
         await _stopLimit.WithinAsync($"Removing {subscription.Queue}", token => _removal.RemoveAsync(subscription.Queue, token)).ConfigureAwait(false);
         await _buses.ReturnAsync(rented).ConfigureAwait(false);
         lock (_gate)
@@ -249,6 +248,9 @@ public sealed class MassTransitControlPlane : IControlPlane, IAsyncDisposable
             _subscriptions.Remove(subscription);
         }
     }
+
+    private Task StopAsync(ControlSubscription subscription, HostReceiveEndpointHandle endpoint) =>
+        _stopLimit.WithinAsync($"Stopping {subscription.Queue}", token => endpoint.StopAsync(token));
 
     private void Report(Type type, Exception exception)
     {
